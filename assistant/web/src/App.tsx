@@ -1,0 +1,64 @@
+import { useCallback, useRef, useState, useSyncExternalStore } from "react";
+
+import type { Chat } from "./chat";
+import { Announcer } from "./components/Announcer";
+import { Composer } from "./components/Composer";
+import { ConversationView } from "./components/ConversationView";
+import { Header } from "./components/Header";
+import { Banner } from "./components/Banner";
+import { Welcome } from "./components/Welcome";
+import { useFileDrop, usePastedFiles } from "./files";
+import { readJson, remember } from "./memory";
+
+export function App({ chat }: { chat: Chat }) {
+  const snapshot = useSyncExternalStore(chat.subscribe, chat.getSnapshot);
+  const [draft, setDraft] = useState(() => readJson("draft", ""));
+  const composer = useRef<HTMLTextAreaElement>(null);
+
+  const changeDraft = useCallback(
+    (text: string) => {
+      setDraft(text);
+      remember("draft", text || null);
+      chat.edited();
+    },
+    [chat],
+  );
+  const attach = useCallback(
+    (files: File[]) => {
+      chat.attach(files);
+      composer.current?.focus();
+    },
+    [chat],
+  );
+  const { dragging, handlers } = useFileDrop(attach);
+  usePastedFiles(attach);
+
+  const suggest = (text: string): void => {
+    changeDraft(text);
+    composer.current?.focus();
+  };
+  const isEmpty = snapshot.conversation.entries.length === 0;
+  const startNew = (): void => {
+    if (!isEmpty || snapshot.attachments.length > 0) chat.newConversation();
+    composer.current?.focus();
+  };
+
+  return (
+    <div className="app" data-testid="drop-zone" data-dragging={dragging} {...handlers}>
+      <Header status={snapshot.status} onNew={startNew} />
+      <ConversationView chat={chat} snapshot={snapshot}>
+        {isEmpty && <Welcome onSuggest={suggest} onFiles={attach} />}
+      </ConversationView>
+      <footer className="dock">
+        <Banner chat={chat} snapshot={snapshot} />
+        <Composer ref={composer} chat={chat} snapshot={snapshot} draft={draft} onDraft={changeDraft} onFiles={attach} />
+      </footer>
+      {dragging && (
+        <div className="drop-veil" aria-hidden="true">
+          <p>Drop pictures to attach them</p>
+        </div>
+      )}
+      <Announcer text={snapshot.announcement} />
+    </div>
+  );
+}

@@ -1,0 +1,325 @@
+/**
+ * The page's one store: conversation, connection, attachments and notices, with what the user can do to them.
+ *
+ * Plain TypeScript without React; components read `snapshot` through `subscribe` and call the methods.
+ */
+
+import { CommandError, Connection, type ConnectionOptions, type Status } from "./connection";
+import { type AnswerEntry, type Conversation, EMPTY, isRunning, reduce, type Action, runningTurn, type Submission, unanswered } from "./conversation";
+import { uuid } from "./identifiers";
+import { readJson, remember } from "./memory";
+import type { SessionEvent } from "./protocol";
+import { FileRefused, upload } from "./upload";
+
+export interface Attachment {
+  key: string;
+  name: string;
+  url: string;
+  state: "uploading" | "ready" | "error";
+  /** Share that is sent, 0 to 1. */
+  progress: number;
+  error: string | null;
+  imageId: string | null;
+}
+
+export interface Snapshot {
+  conversation: Conversation;
+  status: Status;
+  attachments: Attachment[];
+  /** Submit as soon as the pictures are up. */
+  sendWhenReady: boolean;
+  stopping: boolean;
+  notice: string | null;
+  /** What a screen reader should say next. */
+  announcement: string;
+}
+
+interface Unsent extends Submission {
+  sessionId: string;
+}
+
+type Timer = ReturnType<typeof setTimeout>;
+
+const FRAME_MS = 16;
+const LIVE_MS = 1000;
+
+export class Chat {
+  snapshot: Snapshot = {
+    conversation: EMPTY,
+    status: { state: "connecting" },
+    attachments: [],
+    sendWhenReady: false,
+    stopping: false,
+    notice: null,
+    announcement: "",
+  };
+  readonly connection: Connection;
+
+  private readonly listeners = new Set<() => void>();
+  private readonly uploads = new Map<string, AbortController>();
+  private readonly localPictures = new Map<string, { url: string; name: string }>();
+  private readonly ownTurns = new Set<string>();
+  private readonly firstSeen = new Map<string, number>();
+  private unsent: Unsent[] = readJson("unsent", []);
+  private uploadQueue: Promise<void> = Promise.resolve();
+  private cancelWhenKnown = false;
+  private draft = "";
+  private flush: Timer | undefined;
+  private wasLost = false;
+
+  constructor(url: string, overrides: Partial<ConnectionOptions> = {}) {
+    this.connection = new Connection({
+      url,
+      sessionId: readJson<string | null>("session", null),
+      cursor: (sessionId) => (this.snapshot.conversation.sessionId === sessionId ? this.snapshot.conversation.cursor : null),
+      onStatus: (status) => this.statusChanged(status),
+      onOpened: (sessionId, cursor, replaced) => {
+        remember("session", sessionId);
+        this.dispatch({ type: "opened", sessionId, cursor });
+        if (replaced) this.notify("That conversation is no longer on the server. This is a new one.");
+      },
+      onEvent: (event) => this.received(event),
+      onProblem: ({ code, message }) => {
+        // A refused picture is told beside it, by the answer to image.end.
+        if (!code.startsWith("image_") && !code.startsWith("upload_")) this.notify(message);
+      },
+      ...overrides,
+    });
+  }
+
+  /** Connect, and send what an earlier load of the page could not. */
+  start(): void {
+    const open = readJson<string | null>("session", null);
+    for (const item of this.unsent) this.deliver(item, item.sessionId === open);
+    this.connection.start();
+  }
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  getSnapshot = (): Snapshot => this.snapshot;
+
+  // -- turns
+
+  /** True while an answer is made or waited for. */
+  get busy(): boolean {
+    return runningTurn(this.snapshot.conversation) !== null || unanswered(this.snapshot.conversation) !== null;
+  }
+
+  /** Send the text with the attached pictures; waits for uploads. True when it left the composer. */
+  send(text: string): boolean {
+    const { attachments, conversation } = this.snapshot;
+    this.draft = text;
+    if (this.busy || conversation.sessionId === null) return false;
+    if ((text.trim() === "" && attachments.length === 0) || attachments.some((a) => a.state === "error")) return false;
+    if (attachments.some((a) => a.state === "uploading")) {
+      this.update({ sendWhenReady: true });
+      return false;
+    }
+    const images = attachments.map((a) => ({ type: "image" as const, image_id: a.imageId! }));
+    this.submit(text.trim(), images, conversation.sessionId);
+    this.update({ attachments: [], sendWhenReady: false, notice: null });
+    return true;
+  }
+
+  /** Ask again with the same words and pictures. */
+  again(clientMessageId: string, submission: Pick<Submission, "text" | "images">): void {
+    const { sessionId } = this.snapshot.conversation;
+    if (this.busy || sessionId === null) return;
+    this.dispatch({ type: "discarded", clientMessageId });
+    this.submit(submission.text, submission.images, sessionId);
+  }
+
+  discard(clientMessageId: string): void {
+    this.dispatch({ type: "discarded", clientMessageId });
+  }
+
+  /** Stop the running turn; what was seen is kept. */
+  stop(): void {
+    const answer = runningTurn(this.snapshot.conversation);
+    this.update({ stopping: true });
+    if (answer) this.cancel(answer.turnId, answer);
+    else {
+      const turnId = unanswered(this.snapshot.conversation)?.turnId;
+      if (turnId) this.cancel(turnId, null);
+      else this.cancelWhenKnown = true;
+    }
+  }
+
+  newConversation(): void {
+    for (const { key } of this.snapshot.attachments) this.detach(key);
+    remember("session", null);
+    this.cancelWhenKnown = false;
+    this.update({ conversation: EMPTY, notice: null, stopping: false, sendWhenReady: false, announcement: "New conversation" });
+    this.connection.switchSession(null);
+  }
+
+  dismissNotice(): void {
+    this.update({ notice: null });
+  }
+
+  // -- pictures
+
+  attach(files: Iterable<File>): void {
+    for (const file of files) {
+      const key = uuid();
+      const url = URL.createObjectURL(file);
+      const name = file.name || "Pasted picture";
+      this.update({
+        attachments: [...this.snapshot.attachments, { key, name, url, state: "uploading", progress: 0, error: null, imageId: null }],
+      });
+      const abort = new AbortController();
+      this.uploads.set(key, abort);
+      this.uploadQueue = this.uploadQueue.then(() => this.upload(key, file, abort.signal));
+    }
+  }
+
+  detach(key: string): void {
+    this.uploads.get(key)?.abort();
+    this.uploads.delete(key);
+    const gone = this.snapshot.attachments.find((a) => a.key === key);
+    if (gone && (gone.imageId === null || this.localPictures.get(gone.imageId)?.url !== gone.url)) URL.revokeObjectURL(gone.url);
+    this.update({ attachments: this.snapshot.attachments.filter((a) => a.key !== key) });
+    this.sendIfReady();
+  }
+
+  /** The composer's text changed: a send that waits for pictures no longer holds. */
+  edited(): void {
+    if (this.snapshot.sendWhenReady) this.update({ sendWhenReady: false });
+  }
+
+  /** Called when a send that waited for pictures went out. */
+  onSent: () => void = () => {};
+
+  /** Where a picture of the conversation is, and its name when it was picked on this page. */
+  picture(imageId: string): { url: string; name: string | null } {
+    const local = this.localPictures.get(imageId);
+    const session = encodeURIComponent(this.snapshot.conversation.sessionId ?? "");
+    return local ?? { url: `/v1/images/${encodeURIComponent(imageId)}?session=${session}`, name: null };
+  }
+
+  // -- inside
+
+  private submit(text: string, images: Submission["images"], sessionId: string): void {
+    const item: Unsent = { clientMessageId: uuid(), text, images, sessionId };
+    this.unsent = [...this.unsent, item];
+    remember("unsent", this.unsent);
+    this.deliver(item, true);
+  }
+
+  private deliver({ sessionId, ...submission }: Unsent, shown: boolean): void {
+    const { clientMessageId, text, images } = submission;
+    if (shown) this.dispatch({ type: "submitted", submission });
+    const sent = this.connection.reliable(() => ({
+      type: "turn.submit",
+      session_id: sessionId,
+      client_message_id: clientMessageId,
+      text,
+      images: images.map((i) => i.image_id),
+    }));
+    void sent
+      .then((ack) => {
+        const turnId = ack.turn_id ?? "";
+        this.ownTurns.add(turnId);
+        this.dispatch({ type: "acknowledged", clientMessageId, messageId: ack.message_id ?? "", turnId });
+        if (this.cancelWhenKnown) this.cancel(turnId, null);
+      })
+      .catch((error: Error) => {
+        this.dispatch({ type: "refused", clientMessageId, message: words(error) });
+        this.update({ stopping: false, announcement: `Not sent. ${words(error)}` });
+      })
+      .finally(() => {
+        this.cancelWhenKnown = false;
+        this.unsent = this.unsent.filter((u) => u.clientMessageId !== clientMessageId);
+        remember("unsent", this.unsent.length > 0 ? this.unsent : null);
+      });
+  }
+
+  private cancel(turnId: string, answer: AnswerEntry | null): void {
+    const sessionId = this.snapshot.conversation.sessionId ?? "";
+    const seen = answer ? [...answer.text].length : 0; // In code points, as the server counts.
+    this.connection
+      .reliable(() => ({ type: "turn.cancel", session_id: sessionId, turn_id: turnId, seen_chars: seen }))
+      .catch(() => this.update({ stopping: false })); // It had ended already.
+  }
+
+  private async upload(key: string, file: File, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    try {
+      const onProgress = (progress: number): void => this.changeAttachment(key, { progress });
+      const { imageId } = await upload(this.connection, { file, signal, onProgress });
+      const attachment = this.snapshot.attachments.find((a) => a.key === key);
+      if (!attachment) return;
+      if (!this.localPictures.has(imageId)) this.localPictures.set(imageId, { url: attachment.url, name: attachment.name });
+      this.changeAttachment(key, { state: "ready", progress: 1, imageId });
+    } catch (error) {
+      if (signal.aborted) return;
+      this.changeAttachment(key, { state: "error", error: words(error) });
+      this.update({ sendWhenReady: false, announcement: `${file.name || "Picture"}: ${words(error)}` });
+    }
+    this.sendIfReady();
+  }
+
+  private changeAttachment(key: string, change: Partial<Attachment>): void {
+    this.update({ attachments: this.snapshot.attachments.map((a) => (a.key === key ? { ...a, ...change } : a)) });
+  }
+
+  private sendIfReady(): void {
+    if (this.snapshot.sendWhenReady && this.send(this.draft)) this.onSent();
+  }
+
+  private received(event: SessionEvent): void {
+    this.dispatch({ type: "event", event });
+    if ("turn_id" in event && event.turn_id && !this.firstSeen.has(event.turn_id)) this.firstSeen.set(event.turn_id, Date.now());
+    if (event.type === "turn.finished") this.finished(event.turn_id);
+  }
+
+  private finished(turnId: string): void {
+    this.update({ stopping: false });
+    const answer = this.snapshot.conversation.entries.find((e) => e.kind === "answer" && e.turnId === turnId);
+    const live = this.ownTurns.has(turnId) || Date.now() - (this.firstSeen.get(turnId) ?? 0) > LIVE_MS;
+    if (!live || answer?.kind !== "answer" || isRunning(answer.status)) return; // A replay is not read out.
+    this.update({ announcement: spoken(answer) });
+  }
+
+  private statusChanged(status: Status): void {
+    if (status.state === "offline") {
+      this.wasLost = true;
+      this.update({ status, announcement: `Connection lost. ${status.reason ?? ""} ${status.stopped ? "" : "Trying again."}` });
+    } else if (status.state === "ready" && this.wasLost) {
+      this.wasLost = false;
+      this.update({ status, announcement: "Connected again." });
+    } else this.update({ status });
+  }
+
+  private notify(notice: string): void {
+    this.update({ notice, announcement: notice });
+  }
+
+  private dispatch(action: Action): void {
+    this.update({ conversation: reduce(this.snapshot.conversation, action) });
+  }
+
+  /** Change the snapshot; listeners hear of it at most once a frame. */
+  private update(change: Partial<Snapshot>): void {
+    this.snapshot = { ...this.snapshot, ...change };
+    this.flush ??= setTimeout(() => {
+      this.flush = undefined;
+      for (const listener of this.listeners) listener();
+    }, FRAME_MS);
+  }
+}
+
+function spoken({ status, text, error }: AnswerEntry): string {
+  if (status === "failed") return `The answer failed. ${error?.message ?? ""}`;
+  return `${status === "cancelled" ? "Stopped. " : ""}Answer: ${text}`;
+}
+
+function words(error: unknown): string {
+  if (error instanceof CommandError && error.retryAfter !== null)
+    return `${error.message} Try again in ${Math.ceil(error.retryAfter)} s.`;
+  if (error instanceof CommandError || error instanceof FileRefused) return error.message;
+  return "This file could not be read."; // The rest is the browser's: the file moved, or may not be read.
+}

@@ -1,0 +1,111 @@
+import { memo, useState } from "react";
+
+import type { Chat } from "../chat";
+import { type Activity, type AnswerEntry, isRunning } from "../conversation";
+import { strongest } from "../weights";
+import { CheckIcon, CopyIcon, WarnIcon } from "./Icons";
+import { Markdown } from "./Markdown";
+import { PicturesSeen } from "./PicturesSeen";
+import { ToolParts } from "./ToolParts";
+import { WeightToggle } from "./WeightToggle";
+
+interface Props {
+  chat: Chat;
+  entry: AnswerEntry;
+  showWeights: boolean;
+  onToggleWeights: () => void;
+}
+
+/** One answer: its text as it streams, then what it was made from. */
+export const AnswerMessage = memo(function AnswerMessage({ chat, entry, showWeights, onToggleWeights }: Props) {
+  const { status, text, weights } = entry;
+  const running = isRunning(status);
+  const hasWeights = weights.some((w) => w.weight > 0);
+  return (
+    <article
+      className="message answer"
+      data-testid="message-assistant"
+      data-status={hookStatus(entry)}
+      data-finish={running ? undefined : status}
+      aria-label="Assistant"
+      aria-busy={running}
+    >
+      <ToolParts parts={entry.tools} />
+      {text !== "" && (
+        <Markdown text={text} weights={showWeights && hasWeights ? weights : []} strongest={strongest(weights)} />
+      )}
+      {running && (text === "" || entry.activity !== null) && <Working activity={entry.activity} />}
+      <Ending entry={entry} />
+      {!running && (
+        <footer className="answer-foot">
+          <PicturesSeen chat={chat} images={entry.images} />
+          {hasWeights && <WeightToggle on={showWeights} onToggle={onToggleWeights} />}
+          {text !== "" && <CopyButton text={text} />}
+        </footer>
+      )}
+    </article>
+  );
+});
+
+/** The sign that work goes on, in words where the server gave any. */
+export function Working({ activity }: { activity: Activity | null }) {
+  return (
+    <p className="working">
+      <span className="working-dots" aria-hidden="true">
+        <i />
+        <i />
+        <i />
+      </span>
+      {activityWords(activity)}
+    </p>
+  );
+}
+
+function Ending({ entry: { status, error, text } }: { entry: AnswerEntry }) {
+  if (status === "failed")
+    return (
+      <p className="trouble">
+        <WarnIcon />
+        {error?.message ?? "The answer failed."}
+      </p>
+    );
+  if (status === "cancelled") return <p className="remark">{text === "" ? "Stopped before the first word." : "Stopped."}</p>;
+  if (status === "length") return <p className="remark">The answer reached its longest length and ends here.</p>;
+  return null;
+}
+
+function CopyButton({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false);
+  if (!globalThis.navigator?.clipboard) return null; // Not a secure context.
+  const copy = async (): Promise<void> => {
+    await navigator.clipboard.writeText(text);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1500);
+  };
+  return (
+    <button type="button" className="foot-button" onClick={() => void copy()}>
+      {copied ? <CheckIcon /> : <CopyIcon />}
+      {copied ? "Copied" : "Copy"}
+    </button>
+  );
+}
+
+function hookStatus({ status }: AnswerEntry): "streaming" | "completed" | "cancelled" | "failed" {
+  if (isRunning(status)) return "streaming";
+  return status === "cancelled" || status === "failed" ? status : "completed";
+}
+
+const STAGES: Record<string, string> = {
+  encoding: "Looking at the picture",
+  prefill: "Reading",
+  decode: "Writing",
+};
+
+function activityWords(activity: Activity | null): string {
+  if (activity === null) return "Thinking";
+  if ("position" in activity) return activity.position > 0 ? `Waiting, ${activity.position} ahead` : "Waiting";
+  const stage = STAGES[activity.stage] ?? activity.stage;
+  return activity.done !== null && activity.total !== null && activity.total > 1
+    ? `${stage}, ${activity.done} of ${activity.total}`
+    : stage;
+}

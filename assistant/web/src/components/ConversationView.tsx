@@ -1,0 +1,81 @@
+import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
+
+import type { Chat, Snapshot } from "../chat";
+import { unanswered } from "../conversation";
+import { readJson, remember } from "../memory";
+import { AnswerMessage, Working } from "./AnswerMessage";
+import { DownIcon } from "./Icons";
+import { UserMessage } from "./UserMessage";
+
+const NEAR_END_PX = 48;
+
+/** The messages. Follows the end while the reader is there, and leaves a reader who scrolled up alone. */
+export function ConversationView({ chat, snapshot, children }: { chat: Chat; snapshot: Snapshot; children: ReactNode }) {
+  const { entries } = snapshot.conversation;
+  const [showWeights, setShowWeights] = useState(() => readJson("show-weights", true));
+  const waiting = unanswered(snapshot.conversation);
+  const { scroller, content, atEnd, toEnd } = useFollowEnd(waiting?.key ?? null);
+
+  const toggleWeights = (): void => {
+    setShowWeights(!showWeights);
+    remember("show-weights", !showWeights);
+  };
+
+  return (
+    <main className="scroller" ref={scroller} tabIndex={-1} aria-label="Conversation">
+      <div className="column" ref={content}>
+        {children}
+        {entries.map((entry) =>
+          entry.kind === "user" ? (
+            <UserMessage key={entry.key} chat={chat} entry={entry} />
+          ) : (
+            <AnswerMessage key={entry.key} chat={chat} entry={entry} showWeights={showWeights} onToggleWeights={toggleWeights} />
+          ),
+        )}
+        {waiting && snapshot.status.state === "ready" && <Working activity={null} />}
+      </div>
+      {!atEnd && (
+        <button type="button" className="to-end" onClick={toEnd}>
+          <DownIcon />
+          <span className="sr-only">Go to the newest message</span>
+        </button>
+      )}
+    </main>
+  );
+}
+
+/** Keep a scroller at its end while it is there; a new `sendKey` (the user sent something) takes it there. */
+function useFollowEnd(sendKey: string | null) {
+  const scroller = useRef<HTMLElement>(null);
+  const content = useRef<HTMLDivElement>(null);
+  const following = useRef(true);
+  const [atEnd, setAtEnd] = useState(true);
+
+  const toEnd = (): void => {
+    following.current = true;
+    const element = scroller.current;
+    if (element) element.scrollTop = element.scrollHeight;
+  };
+
+  useEffect(() => {
+    const element = scroller.current!;
+    const scrolled = (): void => {
+      following.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
+      setAtEnd(following.current);
+    };
+    const grown = new ResizeObserver(() => following.current && toEnd());
+    element.addEventListener("scroll", scrolled, { passive: true });
+    grown.observe(content.current!);
+    grown.observe(element);
+    return () => {
+      element.removeEventListener("scroll", scrolled);
+      grown.disconnect();
+    };
+  }, []);
+
+  useLayoutEffect(() => {
+    if (sendKey !== null) toEnd();
+  }, [sendKey]);
+
+  return { scroller, content, atEnd, toEnd };
+}

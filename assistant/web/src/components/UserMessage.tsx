@@ -1,0 +1,29 @@
+import type { Chat } from "../chat";
+import type { UserEntry } from "../conversation";
+import { Picture } from "./Picture";
+
+export function UserMessage({ chat, entry }: { chat: Chat; entry: UserEntry }) {
+  return (
+    <article className="message user" data-testid="message-user" data-status={entry.state} aria-label="You">
+      {entry.images.length > 0 && (
+        <div className="pictures">
+          {entry.images.map((image, index) => (
+            <Picture key={image.image_id + index} image={image} number={index + 1} {...chat.picture(image.image_id)} />
+          ))}
+        </div>
+      )}
+      {entry.text !== "" && <p className="bubble">{entry.text}</p>}
+      {entry.state === "refused" && (
+        <div className="trouble">
+          <p>Not sent: {entry.error}</p>
+          <button type="button" className="link" onClick={() => chat.again(entry.key, entry)}>
+            Try again
+          </button>
+          <button type="button" className="link" onClick={() => chat.discard(entry.key)}>
+            Remove
+          </button>
+        </div>
+      )}
+    </article>
+  );
+}
