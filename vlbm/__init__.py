@@ -1,3 +1,60 @@
-"""Visually augmented language models: a CNN's picture features fused with a GPT-style language model."""
+"""Visually augmented language models: a CNN's picture features fused with a GPT-style language model.
+
+The names below are loaded when they are first used, so that `import vlbm` costs milliseconds and pulls in no torch.
+This module knows where things live and nothing about how they work.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vlbm.config import VLBMConfig
+    from vlbm.encoders import list_encoders
+    from vlbm.fusion import list_fusions
+    from vlbm.language import list_language_models
+    from vlbm.model import VLBMForConditionalGeneration
+    from vlbm.packaged import load, load_packaged
+    from vlbm.processing import VLBMImageProcessor, VLBMProcessor
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "VLBMConfig": "vlbm.config",
+    "VLBMForConditionalGeneration": "vlbm.model",
+    "VLBMImageProcessor": "vlbm.processing",
+    "VLBMProcessor": "vlbm.processing",
+    "list_encoders": "vlbm.encoders",
+    "list_fusions": "vlbm.fusion",
+    "list_language_models": "vlbm.language",
+    "load": "vlbm.packaged",
+    "load_packaged": "vlbm.packaged",
+}
+
+__all__ = [
+    "VLBMConfig",
+    "VLBMForConditionalGeneration",
+    "VLBMImageProcessor",
+    "VLBMProcessor",
+    "__version__",
+    "list_encoders",
+    "list_fusions",
+    "list_language_models",
+    "load",
+    "load_packaged",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the home of a public name on first use (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'vlbm' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

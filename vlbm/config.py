@@ -1,0 +1,75 @@
+"""The configuration of a visually augmented language model, as transformers saves and loads it.
+
+It names the parts and their sizes; it knows nothing of weights or of where files lie.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.configuration_utils import SubConfigSpec
+
+from vlbm.errors import ConfigError
+
+FORMAT_VERSION = 1
+
+
+@strict
+class VLBMConfig(PreTrainedConfig):
+    """Sizes and names of the parts.
+
+    Attributes:
+        text_config: configuration of the wrapped transformers causal language model.
+        encoder: a name of `vlbm.list_encoders()`.
+        fusion: a name of `vlbm.list_fusions()`.
+        fusion_layers: the fusion acts on the output of these layers of the language model (counted from 0).
+        fusion_heads, fusion_head_width: heads of the cross-attention and channels of each.
+        image_size: side in pixels of the square that the encoder sees.
+        image_views: views of each picture whose class probabilities are averaged (see `processing`).
+        class_groups: everyday names that the encoder's classes add up to (0: the encoder's classes are not evidence).
+        name_tokens: tokens that the longest name may have.
+        memory_pictures: pictures in the visual memory (0: none).
+        caption_tokens: tokens that the longest caption in the memory may have.
+        evidence_groups, evidence_fine, evidence_neighbours: how many everyday names, fine names and captions enter the
+            fused memory.
+    """
+
+    model_type = "vlbm"
+    sub_configs_defaults = {  # noqa: RUF012 (the base class declares it so)
+        "text_config": SubConfigSpec(config_class=AutoConfig, model_type="llama"),
+    }
+
+    text_config: dict[str, Any] | PreTrainedConfig | None = None
+    encoder: str = "efficientnet_lite0"
+    fusion: str = "weighted_sum"
+    fusion_layers: list[int] | tuple[int, ...] = (19, 22, 25, 27, 29)
+    fusion_heads: int = 6
+    fusion_head_width: int = 64
+    image_size: int = 224
+    image_views: int = 4
+    class_groups: int = 0
+    name_tokens: int = 8
+    memory_pictures: int = 0
+    caption_tokens: int = 20
+    evidence_groups: int = 5
+    evidence_fine: int = 2
+    evidence_neighbours: int = 3
+    tie_word_embeddings: bool = True
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        self.fusion_layers = tuple(self.fusion_layers)
+        text = self.text_config
+        assert isinstance(text, PreTrainedConfig)
+        self.tie_word_embeddings = bool(text.tie_word_embeddings)
+        layers = int(text.num_hidden_layers)
+        wrong = [layer for layer in self.fusion_layers if not 0 <= layer < layers]
+        if wrong:
+            raise ConfigError(f"fusion_layers {wrong} do not exist: the language model has layers 0 to {layers - 1}")
+        if self.format_version > FORMAT_VERSION:
+            raise ConfigError(
+                f"format_version {self.format_version} is newer than this library's {FORMAT_VERSION}: update vlbm"
+            )

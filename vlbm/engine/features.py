@@ -1,0 +1,68 @@
+"""What was seen of pictures, kept by the hash of their bytes and the model that saw them.
+
+A bounded, least-recently-used cache: a picture asked about again costs no encoder time and no bytes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import torch
+
+from vlbm.engine.request import PictureRef
+from vlbm.fusion import Prepared
+from vlbm.perception import Visual
+from vlbm.processing import open_picture
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """One picture as the model saw it, with its size in pixels."""
+
+    visual: Visual
+    memories: list[Prepared]
+    width: int
+    height: int
+
+
+class FeatureCache:
+    """Features by (model, picture). Safe to share between threads; `capacity` pictures (about 2 MB each)."""
+
+    def __init__(self, capacity: int = 64) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity must be at least 1, got {capacity}")
+        self.capacity = capacity
+        self._lock = Lock()
+        self._kept: OrderedDict[tuple[str, str], Features] = OrderedDict()
+
+    def get(self, model: str, sha256: str) -> Features | None:
+        """Features of a picture, or None."""
+        with self._lock:
+            found = self._kept.get((model, sha256))
+            if found is not None:
+                self._kept.move_to_end((model, sha256))
+            return found
+
+    def put(self, model: str, sha256: str, features: Features) -> None:
+        """Keep features, and drop what was used longest ago."""
+        with self._lock:
+            self._kept[model, sha256] = features
+            self._kept.move_to_end((model, sha256))
+            while len(self._kept) > self.capacity:
+                self._kept.popitem(last=False)
+
+
+@torch.inference_mode()
+def encode(model: Any, processor: Any, picture: PictureRef) -> Features:
+    """Load, decode and encode a picture.
+
+    Raises:
+        PictureError: the bytes are no picture that can be read.
+    """
+    opened = open_picture(picture.load())
+    pixels = processor.image_processor(opened)["pixel_values"]  # [1,v,3,h,w]
+    visual = model.look(pixels)
+    return Features(visual=visual, memories=model.remember(visual), width=opened.width, height=opened.height)

@@ -1,0 +1,121 @@
+"""What is asked of the engine, and what it says while it answers. Plain values: no torch, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRef:
+    """A picture by the hash of its bytes; `load` is called only when its features are not cached."""
+
+    sha256: str
+    load: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Role
+    text: str
+    images: tuple[PictureRef, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.role not in ("system", "user", "assistant"):
+            raise ValueError(f"role must be system, user or assistant, got {self.role!r}")
+        object.__setattr__(self, "images", tuple(self.images))
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One turn to answer.
+
+    Attributes:
+        messages: the conversation, oldest first; the last one is what is answered.
+        max_tokens: most tokens of the answer.
+        temperature: 0 is greedy.
+        top_p: nucleus, in (0, 1].
+        seed: of the sampling; None draws one.
+        stop: the answer ends before any of these strings.
+        repetition_penalty: divides the logits of tokens already in prompt or answer (Keskar et al. 2019); 1 is none.
+    """
+
+    messages: tuple[Message, ...]
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    repetition_penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "messages", tuple(self.messages))
+        object.__setattr__(self, "stop", tuple(text for text in self.stop if text))
+        if not self.messages:
+            raise ValueError("a request needs at least one message")
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, got {self.max_tokens}")
+        if self.temperature < 0:
+            raise ValueError(f"temperature must be 0 or more, got {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be in (0, 1], got {self.top_p}")
+        if self.repetition_penalty <= 0:
+            raise ValueError(f"repetition_penalty must be above 0, got {self.repetition_penalty}")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Work before the first token: `done` of `total` pictures encoded, or prompt tokens prefilled."""
+
+    stage: Literal["encoding", "prefill"]
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of the answer; all `text`s joined are the answer.
+
+    Attributes:
+        text: may be empty while a character is incomplete or a stop string may be under way, and may then hold several
+            tokens' text at once.
+        token_id: the token that was chosen.
+        image_weight: ||alpha*F|| / (||alpha*F|| + ||beta*M||) in [0,1], averaged over the fused layers, at the position
+            that predicted this token; None without a picture.
+    """
+
+    text: str
+    token_id: int
+    image_weight: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureUse:
+    """What became of a picture of the conversation: `seen` pictures took part in the answer.
+
+    width and height are in pixels, upright; 0 where the picture was not needed and so not opened.
+    """
+
+    sha256: str
+    seen: bool
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of an answer, with its accounts."""
+
+    reason: Literal["stop", "length"]
+    prompt_tokens: int
+    completion_tokens: int
+    image_cells: int
+    images: tuple[PictureUse, ...] = ()
+
+
+Step = Progress | Token | End

@@ -1,0 +1,45 @@
+"""Chooses the next token from logits: greedy, or temperature and nucleus sampling with its own random numbers."""
+
+from __future__ import annotations
+
+import torch
+
+from vlbm.engine.request import GenerationRequest
+
+
+class Sampler:
+    """The choices of one answer. Logits are [vocabulary]; a generator of its own makes a seed reproducible."""
+
+    def __init__(self, request: GenerationRequest, prompt: list[int]) -> None:
+        self.request = request
+        self.seen = set(prompt)
+        self.generator = torch.Generator()
+        if request.seed is None:
+            self.generator.seed()
+        else:
+            self.generator.manual_seed(request.seed)
+
+    def choose(self, logits: torch.Tensor) -> int:
+        """The next token id."""
+        scores = self._penalise(logits)
+        token = int(scores.argmax()) if self.request.temperature == 0 else self._draw(scores)
+        self.seen.add(token)
+        return token
+
+    def _penalise(self, logits: torch.Tensor) -> torch.Tensor:
+        """Divide positive and multiply negative logits of seen tokens by the penalty, as transformers does."""
+        penalty = self.request.repetition_penalty
+        if penalty == 1.0:
+            return logits
+        seen = torch.tensor(sorted(self.seen))
+        picked = logits[seen]
+        scores = logits.clone()
+        scores[seen] = torch.where(picked > 0, picked / penalty, picked * penalty)
+        return scores
+
+    def _draw(self, scores: torch.Tensor) -> int:
+        probabilities = (scores.float() / self.request.temperature).softmax(dim=-1)
+        ordered, order = probabilities.sort(descending=True)
+        # A token stays while the mass before it is below top_p: the likeliest always does.
+        ordered[ordered.cumsum(dim=0) - ordered >= self.request.top_p] = 0
+        return int(order[torch.multinomial(ordered, 1, generator=self.generator)])

@@ -1,0 +1,1 @@
+"""What the encoder knows in words: class names and captions of similar pictures, as tokens of the language model."""

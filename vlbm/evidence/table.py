@@ -1,0 +1,173 @@
+"""Turns class logits and pooled features into evidence: short runs of language-model tokens with a confidence.
+
+Two sources. *Names*: the encoder's class probabilities, added up to everyday names ("tabby", "Egyptian cat" -> "cat"),
+and the fine name where one class stands out. *Memory*: the captions of the most similar pictures of a small index
+(retrieval-augmented captioning, as in SmallCap, Ramos et al. 2023). The tables are buffers of token ids and features, so
+a saved model carries them; this module has nothing to learn and knows nothing of the fusion.
+
+Shapes: b batch, c classes, g everyday names, N pictures in memory, d_v encoder width, e evidence tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from vlbm.config import VLBMConfig
+
+GROUP, FINE, CAPTION = 0, 1, 2
+KINDS = 3
+START = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Evidence tokens of a batch of pictures.
+
+    Attributes:
+        tokens: token ids [b,e] int64; where `ends`, the run is over and the id is that of its last token.
+        previous: id of the token before, or START at the first of a run [b,e] int64.
+        kind: GROUP, FINE or CAPTION [b,e] int64.
+        rank: 0 for the likeliest run of its kind [b,e] int64.
+        confidence: probability of a name, cosine similarity of a neighbour [b,e].
+        ends: the slot says "this run is over" [b,e] bool.
+        mask: the slot is in use [b,e] bool.
+    """
+
+    tokens: torch.Tensor
+    previous: torch.Tensor
+    kind: torch.Tensor
+    rank: torch.Tensor
+    confidence: torch.Tensor
+    ends: torch.Tensor
+    mask: torch.Tensor
+
+    def map(self, change: object) -> Evidence:
+        """The same evidence with `change` applied to every tensor."""
+        assert callable(change)
+        return Evidence(**{f.name: change(getattr(self, f.name)) for f in fields(self)})
+
+
+def runs_to_evidence(
+    runs: torch.Tensor, *, kind: torch.Tensor, rank: torch.Tensor, confidence: torch.Tensor
+) -> Evidence:
+    """Lay runs of tokens out as evidence slots, each run followed by its end.
+
+    Args:
+        runs: token ids [b,r,l], padded with -1.
+        kind, rank, confidence: of each run [b,r].
+    """
+    b, r, length = runs.shape
+    tokens = torch.cat([runs, runs.new_full((b, r, 1), -1)], dim=2)  # [b,r,l+1]
+    previous = torch.cat([runs.new_full((b, r, 1), START), runs], dim=2)
+    used = tokens >= 0
+    ends = ~used & (previous >= 0)
+    tokens = torch.where(ends, previous, tokens)
+
+    def flat(value: torch.Tensor) -> torch.Tensor:
+        return value.unsqueeze(2).expand(b, r, length + 1).reshape(b, -1)
+
+    return Evidence(
+        tokens=tokens.clamp_min(0).reshape(b, -1),
+        previous=previous.reshape(b, -1),
+        kind=flat(kind),
+        rank=flat(rank),
+        confidence=flat(confidence),
+        ends=ends.reshape(b, -1),
+        mask=(used | ends).reshape(b, -1),
+    )
+
+
+class EvidenceTable(nn.Module):
+    """Names and memory as buffers, and the look-up that turns a picture's logits and features into `Evidence`."""
+
+    group_of_class: torch.Tensor
+    group_tokens: torch.Tensor
+    class_tokens: torch.Tensor
+    memory_features: torch.Tensor
+    memory_tokens: torch.Tensor
+    feature_mean: torch.Tensor
+
+    def __init__(self, config: VLBMConfig, *, classes: int, width: int) -> None:
+        super().__init__()
+        self.groups, self.fine, self.neighbours = (
+            config.evidence_groups,
+            config.evidence_fine,
+            config.evidence_neighbours,
+        )
+        g, n = config.class_groups, config.memory_pictures
+        named = classes if g else 0
+        self.register_buffer("group_of_class", torch.zeros(named, dtype=torch.int32))
+        self.register_buffer("group_tokens", torch.full((g, config.name_tokens), -1, dtype=torch.int32))
+        self.register_buffer("class_tokens", torch.full((named, config.name_tokens), -1, dtype=torch.int32))
+        self.register_buffer("memory_features", torch.zeros(n, width))
+        self.register_buffer("memory_tokens", torch.full((n, config.caption_tokens), -1, dtype=torch.int32))
+        self.register_buffer("feature_mean", torch.zeros(width))
+
+    def forward(self, logits: torch.Tensor, pooled: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Evidence:
+        """Look up the evidence of pictures.
+
+        Args:
+            logits: class probabilities as logits [b,c] (log of the average over views).
+            pooled: pooled features [b,d_v].
+            exclude: pictures of the memory that may not be found, per picture [b,N] bool (leave-one-out in training).
+        """
+        runs, kinds, ranks, confidences = [], [], [], []
+        for found in (self._names(logits), self._similar(pooled, exclude)):
+            for kind, tokens, confidence in found:
+                b, r = confidence.shape
+                runs.append(tokens)
+                kinds.append(torch.full((b, r), kind, device=pooled.device))
+                ranks.append(torch.arange(r, device=pooled.device).expand(b, r))
+                confidences.append(confidence)
+        if not runs:
+            empty = pooled.new_zeros((pooled.shape[0], 0))
+            return runs_to_evidence(empty.long().unsqueeze(2), kind=empty.long(), rank=empty.long(), confidence=empty)
+        length = max(run.shape[2] for run in runs)
+        padded = [nn.functional.pad(run, (0, length - run.shape[2]), value=-1) for run in runs]
+        return runs_to_evidence(
+            torch.cat(padded, dim=1).long(),
+            kind=torch.cat(kinds, dim=1),
+            rank=torch.cat(ranks, dim=1),
+            confidence=torch.cat(confidences, dim=1),
+        )
+
+    def group_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Class logits [b,c] -> probability of each everyday name [b,g]."""
+        classes = logits.softmax(dim=-1)
+        empty = classes.new_zeros(classes.shape[0], self.group_tokens.shape[0])
+        return empty.index_add(1, self.group_of_class.long(), classes)
+
+    def similarities(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Pooled features [b,d_v] -> cosine similarity with each remembered picture [b,N]."""
+        return self.direction(pooled) @ self.memory_features.to(pooled.dtype).T
+
+    def direction(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Features as the memory keeps them: without the mean picture, at length one [b,d_v]."""
+        return nn.functional.normalize(pooled - self.feature_mean.to(pooled.dtype), dim=-1)
+
+    def _names(self, logits: torch.Tensor) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+        if not self.group_tokens.shape[0]:
+            return []
+        probability, best = self.group_probabilities(logits).topk(self.groups, dim=1)
+        found = [(GROUP, self.group_tokens[best], probability)]
+        if self.fine:
+            probability, best = logits.softmax(dim=-1).topk(self.fine, dim=1)
+            found.append((FINE, self.class_tokens[best], probability))
+        return found
+
+    def _similar(
+        self, pooled: torch.Tensor, exclude: torch.Tensor | None
+    ) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+        count = min(self.neighbours, self.memory_features.shape[0])
+        if not count:
+            return []
+        similarity = self.similarities(pooled)
+        if exclude is not None:
+            similarity = similarity.masked_fill(exclude, -1.0)
+        best_similarity, best = similarity.topk(count, dim=1)
+        return [(CAPTION, self.memory_tokens[best], best_similarity)]

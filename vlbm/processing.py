@@ -1,0 +1,164 @@
+"""Pictures and text into what the model takes: a transformers processor.
+
+A picture becomes views: the whole picture fitted into the square, its centre, and both mirrored. The whole picture gives
+the grid; class probabilities are averaged over all views. Text goes through the tokenizer unchanged: a picture takes no
+tokens in the prompt. This module knows nothing of weights.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+import vlbm._torchvision  # noqa: F401 (must run before transformers)
+from transformers import BaseImageProcessor, BatchFeature, ProcessorMixin
+
+from vlbm.errors import PictureError
+
+ANSWER_HEADER = "<|im_start|>assistant\n"
+# SmolLM2's own template, where a message's content may also be a list of parts (transformers' multimodal form): the
+# text of the parts is joined, pictures leave no trace in the text.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}"
+    "{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}"
+    "{{ '<|im_end|>' + '\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """Decode a picture: first frame, upright, RGB on white.
+
+    Raises:
+        PictureError: the bytes are no picture that Pillow can read.
+    """
+    try:
+        with Image.open(BytesIO(data)) as picture:
+            picture.load()
+            return to_rgb(picture)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PictureError(f"not a picture that can be read: {error}") from error
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Upright, and RGB with transparency laid on white."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        alpha = picture.convert("RGBA")
+        canvas = Image.new("RGBA", alpha.size, "white")
+        return Image.alpha_composite(canvas, alpha).convert("RGB")
+    return picture.convert("RGB")
+
+
+def whole(picture: Image.Image, size: int) -> Image.Image:
+    """The whole picture in a square, its shape kept, on its own mean colour."""
+    fitted = ImageOps.contain(picture, (size, size), Image.Resampling.BICUBIC)
+    if fitted.size == (size, size):
+        return fitted
+    mean = fitted.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    canvas = Image.new("RGB", (size, size), mean)
+    canvas.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
+    return canvas
+
+
+def centre(picture: Image.Image, size: int) -> Image.Image:
+    """The centred square of the picture, 7/8 of its shorter side: what the encoder was trained on."""
+    return ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC, bleed=1 / 16)
+
+
+class VLBMImageProcessor(BaseImageProcessor):
+    """Pictures -> pixel_values [b,v,3,size,size]."""
+
+    model_input_names = ["pixel_values"]  # noqa: RUF012 (the base class declares it so)
+
+    def __init__(
+        self,
+        image_size: int = 224,
+        views: int = 4,
+        image_mean: tuple[float, ...] = (0.485, 0.456, 0.406),
+        image_std: tuple[float, ...] = (0.229, 0.224, 0.225),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if views not in (1, 2, 4):
+            raise ValueError(f"views must be 1, 2 or 4, got {views}")
+        self.image_size, self.views = image_size, views
+        self.image_mean, self.image_std = tuple(image_mean), tuple(image_std)
+
+    def preprocess(self, images: Any, return_tensors: Any = "pt", **kwargs: Any) -> BatchFeature:
+        """One picture or a list (Pillow pictures, or arrays [h,w,3] of bytes) -> pixel_values."""
+        pictures = images if isinstance(images, (list, tuple)) else [images]
+        flat = [inner for item in pictures for inner in (item if isinstance(item, (list, tuple)) else [item])]
+        pixels = torch.stack([self.pixels(self._as_picture(item)) for item in flat])
+        return BatchFeature({"pixel_values": pixels}, tensor_type=None)
+
+    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
+        return self.preprocess(images, *args, **kwargs)
+
+    def pixels(self, picture: Image.Image) -> torch.Tensor:
+        """One RGB picture -> its views [v,3,size,size], normalised."""
+        made = [whole(picture, self.image_size)]
+        if self.views >= 2:
+            made.append(centre(picture, self.image_size))
+        if self.views == 4:
+            made.extend([ImageOps.mirror(view) for view in made])
+        stacked = torch.from_numpy(np.stack([np.asarray(view) for view in made]))  # [v,size,size,3]
+        scaled = stacked.permute(0, 3, 1, 2).float() / 255
+        mean, std = torch.tensor(self.image_mean), torch.tensor(self.image_std)
+        return (scaled - mean[:, None, None]) / std[:, None, None]
+
+    @staticmethod
+    def _as_picture(item: Any) -> Image.Image:
+        if isinstance(item, Image.Image):
+            return to_rgb(item)
+        if isinstance(item, bytes):
+            return open_picture(item)
+        return to_rgb(Image.fromarray(np.asarray(item)))
+
+
+class VLBMProcessor(ProcessorMixin):
+    """Text and pictures -> input_ids, attention_mask, pixel_values and fusion_from."""
+
+    attributes = ["image_processor", "tokenizer"]  # noqa: RUF012 (the base class declares it so)
+    image_processor_class = "VLBMImageProcessor"
+    tokenizer_class = "AutoTokenizer"
+
+    def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None) -> None:
+        super().__init__(image_processor, tokenizer, chat_template=chat_template or CHAT_TEMPLATE)
+
+    def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> BatchFeature:
+        """Tokenise text and prepare pictures.
+
+        The fusion acts from the last answer's header on (`fusion_from` [b]); text without one is fused from its start.
+        """
+        kwargs.setdefault("return_tensors", "pt")
+        kwargs.pop("images_kwargs", None)
+        text_kwargs = {**kwargs.pop("text_kwargs", {}), **kwargs}
+        data: dict[str, Any] = {}
+        if text is not None:
+            data.update(self.tokenizer(text, **text_kwargs))
+        if images is not None:
+            data.update(self.image_processor(images))
+            if "input_ids" in data:
+                data["fusion_from"] = torch.tensor([self.answer_start(list(row)) for row in data["input_ids"]])
+        return BatchFeature(data)
+
+    def answer_start(self, ids: list[Any]) -> int:
+        """Position of the last answer's header in token ids, or 0 without one."""
+        header = self.tokenizer(ANSWER_HEADER, add_special_tokens=False)["input_ids"]
+        numbers = [int(token) for token in ids]
+        for start in range(len(numbers) - len(header), -1, -1):
+            if numbers[start : start + len(header)] == header:
+                return start
+        return 0
