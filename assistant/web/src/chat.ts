@@ -124,7 +124,14 @@ export class Chat {
     return true;
   }
 
-  /** Ask again with the same words and pictures. */
+  /** Ask what a turn was asked once more, as a new turn. */
+  askAgain(turnId: string): void {
+    const { entries, sessionId } = this.snapshot.conversation;
+    const question = entries.find((e) => e.kind === "user" && e.turnId === turnId);
+    if (question?.kind === "user" && sessionId !== null && !this.busy) this.submit(question.text, question.images, sessionId);
+  }
+
+  /** Send a refused message again. */
   again(clientMessageId: string, submission: Pick<Submission, "text" | "images">): void {
     const { sessionId } = this.snapshot.conversation;
     if (this.busy || sessionId === null) return;
@@ -314,7 +321,7 @@ export class Chat {
 
 function spoken({ status, text, error }: AnswerEntry): string {
   if (status === "failed") return `The answer failed. ${error?.message ?? ""}`;
-  return `${status === "cancelled" ? "Stopped. " : ""}Answer: ${text}`;
+  return `${status === "cancelled" ? "Stopped. " : ""}Answer: ${text.replace(/[*_`#]+/g, "")}`;
 }
 
 function words(error: unknown): string {

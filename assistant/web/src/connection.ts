@@ -47,7 +47,7 @@ export class ConnectionLost extends Error {}
 /** The part of WebSocket that is used, so that tests can pass a fake. */
 export type Socket = Pick<
   WebSocket,
-  "send" | "close" | "readyState" | "bufferedAmount" | "binaryType" | "onopen" | "onmessage" | "onclose" | "onerror"
+  "send" | "close" | "bufferedAmount" | "binaryType" | "onmessage" | "onclose"
 >;
 
 export interface ConnectionOptions {
@@ -76,6 +76,8 @@ interface Reliable extends Waiting {
 }
 
 const HANDSHAKE_MS = 10_000;
+/** How long any frame may take to come after a ping; shorter than the time between pings. */
+const PONG_MS = 10_000;
 const PROBE_MS = 5_000;
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 30_000;
@@ -86,6 +88,8 @@ const DEFAULT_LIMITS: Limits = { image_bytes: 10 * 1024 * 1024, image_pixels: 25
 export class Connection {
   limits: Limits = DEFAULT_LIMITS;
   status: Status = { state: "connecting" };
+  /** Grows with each socket: what was begun on one is not gone on with on the next. */
+  generation = 0;
 
   private socket: Socket | null = null;
   private sessionId: string | null;
@@ -106,6 +110,7 @@ export class Connection {
   /** Connect now. */
   start(): void {
     clearTimeout(this.retryTimer);
+    this.generation++;
     this.setStatus({ state: "connecting" });
     const create = this.options.createSocket ?? ((url, subprotocol) => new WebSocket(url, subprotocol));
     const socket = create(this.options.url, SUBPROTOCOL);
@@ -249,7 +254,7 @@ export class Connection {
     for (const item of [...this.outbox]) this.transmit(item.build(), item);
     for (const resolve of this.readyWaiters) resolve();
     this.readyWaiters.clear();
-    this.pingTimer = setInterval(() => this.ping(this.heartbeatMs), this.heartbeatMs);
+    this.pingTimer = setInterval(() => this.ping(Math.min(PONG_MS, 0.8 * this.heartbeatMs)), this.heartbeatMs);
   }
 
   private handshakeFailed(error: Error): void {

@@ -199,8 +199,13 @@ function pending({ clientMessageId, text, images }: Submission): UserEntry {
   return { kind: "user", key: clientMessageId, state: "sending", messageId: null, turnId: null, text, images, error: null };
 }
 
+/** Not in the log: it outlives a log that begins again. */
 function isUnconfirmed(entry: Entry): boolean {
   return entry.kind === "user" && entry.state !== "sent";
+}
+
+function isSending(entry: Entry): boolean {
+  return entry.kind === "user" && entry.state === "sending";
 }
 
 /** Whether the entry is this committed message: by its ids when they are known, else by what it says. */
@@ -247,10 +252,11 @@ function newAnswer(turnId: string): AnswerEntry {
   };
 }
 
-/** Put what the log brings after its turn, or at the end; the user's unconfirmed messages stay last. */
+/** Put what the log brings to its turn, question before answer, or at the end; what is being sent stays last. */
 function insert(entries: Entry[], entry: Entry): Entry[] {
-  const sameTurn = entry.turnId === null ? -1 : entries.findLastIndex((e) => e.turnId === entry.turnId && !isUnconfirmed(e));
-  const firstUnconfirmed = entries.findIndex(isUnconfirmed);
-  const end = firstUnconfirmed < 0 ? entries.length : firstUnconfirmed;
-  return entries.toSpliced(sameTurn < 0 ? end : sameTurn + 1, 0, entry);
+  const ofTurn = entry.turnId === null ? -1 : entries.findIndex((e) => e.turnId === entry.turnId);
+  const firstSending = entries.findIndex(isSending);
+  const end = firstSending < 0 ? entries.length : firstSending;
+  const index = ofTurn < 0 ? end : entry.kind === "user" ? ofTurn : ofTurn + 1;
+  return entries.toSpliced(index, 0, entry);
 }

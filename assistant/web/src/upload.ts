@@ -10,6 +10,11 @@ import type { Ack } from "./protocol";
 
 export const HEADER_BYTES = 24;
 
+/** Data in one frame; small, so that a stop or a ping need not wait behind a picture. */
+const STEP_BYTES = 64 * 1024;
+/** Drops in a row that brought nothing further, after which the upload fails. */
+const MOST_DROPS = 4;
+
 /** Frames are held back while more than this waits in the socket. */
 const WINDOW_BYTES = 1024 * 1024;
 const DRAIN_MS = 15;
@@ -22,7 +27,7 @@ export interface UploadedImage {
   height: number | null;
 }
 
-export type UploadLink = Pick<Connection, "request" | "sendBinary" | "whenReady" | "buffered" | "limits">;
+export type UploadLink = Pick<Connection, "request" | "sendBinary" | "whenReady" | "buffered" | "limits" | "generation">;
 
 export interface UploadOptions {
   file: Blob;
@@ -31,7 +36,7 @@ export interface UploadOptions {
   onProgress: (share: number) => void;
 }
 
-/** The file is refused before it is sent. */
+/** The file cannot be sent. */
 export class FileRefused extends Error {}
 
 /** One binary frame: 16 bytes upload id, 8 bytes offset (big-endian), data. */
@@ -55,16 +60,26 @@ export async function upload(link: UploadLink, { file, signal, onProgress }: Upl
     bytes: data.length,
     mime: file.type || FALLBACK_MIME,
   } as const;
-  for (let outOfStep = 0; ; ) {
+  let offset = -1;
+  for (let drops = 0, outOfStep = 0; ; ) {
     signal.throwIfAborted();
     await link.whenReady();
+    const { generation } = link;
+    const check = (): void => {
+      signal.throwIfAborted();
+      if (link.generation !== generation) throw new ConnectionLost();
+    };
     try {
       const begun = await link.request(begin);
       if (begun.image_id) return uploaded(begun);
-      await sendFrom(link, begin.upload_id, data, begun.offset ?? 0, signal, onProgress);
+      drops = (begun.offset ?? 0) > offset ? 0 : drops;
+      offset = begun.offset ?? 0;
+      await sendFrom(link, begin.upload_id, data, offset, check, onProgress);
+      check();
       return uploaded(await link.request({ type: "image.end", upload_id: begin.upload_id }));
     } catch (error) {
-      if (error instanceof ConnectionLost) continue;
+      if (error instanceof ConnectionLost && ++drops < MOST_DROPS) continue;
+      if (error instanceof ConnectionLost) throw new FileRefused("The connection breaks when this picture is sent.");
       if (error instanceof CommandError && OUT_OF_STEP.has(error.code) && outOfStep++ === 0) continue;
       throw error;
     }
@@ -76,12 +91,12 @@ async function sendFrom(
   uploadId: string,
   data: Uint8Array,
   start: number,
-  signal: AbortSignal,
+  check: () => void,
   onProgress: (share: number) => void,
 ): Promise<void> {
-  const step = link.limits.chunk_bytes - HEADER_BYTES;
+  const step = Math.min(STEP_BYTES, link.limits.chunk_bytes - HEADER_BYTES);
   for (let offset = start; offset < data.length; offset += step) {
-    signal.throwIfAborted();
+    check();
     link.sendBinary(frame(uploadId, offset, data.subarray(offset, offset + step)));
     onProgress(Math.max(0, Math.min(data.length, offset + step) - link.buffered) / data.length);
     while (link.buffered > WINDOW_BYTES) await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));

@@ -2,12 +2,14 @@ import { memo, useState } from "react";
 
 import type { Chat } from "../chat";
 import { type Activity, type AnswerEntry, isRunning } from "../conversation";
-import { strongest } from "../weights";
+import { strongest, type WeightedRange } from "../weights";
 import { CheckIcon, CopyIcon, WarnIcon } from "./Icons";
 import { Markdown } from "./Markdown";
 import { PicturesSeen } from "./PicturesSeen";
 import { ToolParts } from "./ToolParts";
 import { WeightToggle } from "./WeightToggle";
+
+const NO_WEIGHTS: WeightedRange[] = [];
 
 interface Props {
   chat: Chat;
@@ -32,10 +34,10 @@ export const AnswerMessage = memo(function AnswerMessage({ chat, entry, showWeig
     >
       <ToolParts parts={entry.tools} />
       {text !== "" && (
-        <Markdown text={text} weights={showWeights && hasWeights ? weights : []} strongest={strongest(weights)} />
+        <Markdown text={text} weights={showWeights && hasWeights ? weights : NO_WEIGHTS} strongest={strongest(weights)} />
       )}
       {running && (text === "" || entry.activity !== null) && <Working activity={entry.activity} />}
-      <Ending entry={entry} />
+      <Ending chat={chat} entry={entry} />
       {!running && (
         <footer className="answer-foot">
           <PicturesSeen chat={chat} images={entry.images} />
@@ -61,13 +63,16 @@ export function Working({ activity }: { activity: Activity | null }) {
   );
 }
 
-function Ending({ entry: { status, error, text } }: { entry: AnswerEntry }) {
+function Ending({ chat, entry: { status, error, text, turnId } }: { chat: Chat; entry: AnswerEntry }) {
   if (status === "failed")
     return (
-      <p className="trouble">
+      <div className="trouble">
         <WarnIcon />
-        {error?.message ?? "The answer failed."}
-      </p>
+        <p>{error?.message ?? "The answer failed."}</p>
+        <button type="button" className="link" onClick={() => chat.askAgain(turnId)}>
+          Ask again
+        </button>
+      </div>
     );
   if (status === "cancelled") return <p className="remark">{text === "" ? "Stopped before the first word." : "Stopped."}</p>;
   if (status === "length") return <p className="remark">The answer reached its longest length and ends here.</p>;

@@ -111,7 +111,7 @@ export function Composer({ ref, chat, snapshot, draft, onDraft, onFiles }: Props
           aria-autocomplete="list"
           aria-controls={hints.length > 0 ? hintsId : undefined}
           aria-activedescendant={hints.length > 0 ? `${hintsId}-${index}` : undefined}
-          placeholder="Ask about a picture, or type / for commands"
+          placeholder="Ask about a picture"
           rows={1}
           enterKeyHint="send"
           value={draft}

@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { type ReactNode, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 
 import type { Chat, Snapshot } from "../chat";
 import { unanswered } from "../conversation";
@@ -16,13 +16,11 @@ export function ConversationView({ chat, snapshot, children }: { chat: Chat; sna
   const waiting = unanswered(snapshot.conversation);
   const { scroller, content, atEnd, toEnd } = useFollowEnd(waiting?.key ?? null);
 
-  const toggleWeights = (): void => {
-    setShowWeights(!showWeights);
-    remember("show-weights", !showWeights);
-  };
+  const toggleWeights = useCallback(() => setShowWeights((on) => !on), []);
+  useEffect(() => remember("show-weights", showWeights), [showWeights]);
 
   return (
-    <main className="scroller" ref={scroller} tabIndex={-1} aria-label="Conversation">
+    <main className="scroller" ref={scroller} tabIndex={0} aria-label="Conversation">
       <div className="column" ref={content}>
         {children}
         {entries.map((entry) =>
@@ -63,7 +61,10 @@ function useFollowEnd(sendKey: string | null) {
       following.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
       setAtEnd(following.current);
     };
-    const grown = new ResizeObserver(() => following.current && toEnd());
+    const grown = new ResizeObserver(() => {
+      if (following.current) toEnd();
+      scrolled();
+    });
     element.addEventListener("scroll", scrolled, { passive: true });
     grown.observe(content.current!);
     grown.observe(element);

@@ -1,0 +1,160 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+
+import { Chat } from "../src/chat";
+import { FakeSocket } from "./fakes";
+
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 25));
+const cat = (name = "cat.png"): File => new File([new Uint8Array(50)], name, { type: "image/png" });
+
+/** A page that was loaded: what it remembers stays from one to the next. */
+function load() {
+  const sockets: FakeSocket[] = [];
+  const chat = new Chat("ws://test/v1/ws", {
+    createSocket: (_url, subprotocol) => {
+      sockets.push(new FakeSocket(subprotocol));
+      return sockets.at(-1)!;
+    },
+    random: () => 0,
+  });
+  chat.start();
+  return { chat, socket: () => sockets.at(-1)!, entries: () => chat.snapshot.conversation.entries };
+}
+
+beforeEach(() => {
+  const kept = new Map<string, string>();
+  vi.stubGlobal("localStorage", {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => kept.set(key, value),
+    removeItem: (key: string) => kept.delete(key),
+  });
+});
+afterEach(() => void vi.unstubAllGlobals());
+
+const log = (seq: number, body: object): object => ({ session_id: "s_1", epoch: "e1", seq, ...body });
+
+describe("sending", () => {
+  it("leaves the composer once, and is busy until the turn ends", async () => {
+    const { chat, socket, entries } = load();
+    expect(chat.send("too early")).toBe(false);
+    socket().welcome();
+    expect(chat.send("  ")).toBe(false);
+    expect(chat.send(" hi ")).toBe(true);
+    expect(chat.busy).toBe(true);
+    expect(chat.send("again")).toBe(false);
+    expect(socket().last("turn.submit")).toMatchObject({ session_id: "s_1", text: "hi", images: [] });
+    socket().ack("turn.submit", { turn_id: "t_1", message_id: "m_1" });
+    await settle();
+    socket().say(log(1, { type: "turn.finished", turn_id: "t_1", status: "completed" }));
+    expect(chat.busy).toBe(false);
+    expect(entries()).toHaveLength(2);
+    expect(chat.snapshot.announcement).toBe("Answer: ");
+  });
+
+  it("waits for pictures, and then goes by itself", async () => {
+    const { chat, socket } = load();
+    socket().welcome();
+    chat.attach([cat()]);
+    let cleared = false;
+    chat.onSent = () => (cleared = true);
+    expect(chat.send("what?")).toBe(false);
+    expect(chat.snapshot.sendWhenReady).toBe(true);
+    await settle();
+    socket().ack("image.begin", { offset: 0 });
+    await settle();
+    socket().ack("image.end", { image_id: "i_1" });
+    await settle();
+    expect(cleared).toBe(true);
+    expect(socket().last("turn.submit")).toMatchObject({ text: "what?", images: ["i_1"] });
+    expect(chat.snapshot.attachments).toEqual([]);
+    expect(chat.picture("i_1")).toMatchObject({ name: "cat.png", url: expect.stringMatching(/^blob:/) as string });
+    expect(chat.picture("i_2")).toEqual({ name: null, url: "/v1/images/i_2?session=s_1" });
+  });
+
+  it("never drops a picture in silence: one that failed holds the message", async () => {
+    const { chat, socket } = load();
+    socket().welcome();
+    chat.attach([cat()]);
+    await settle();
+    socket().refuse("image.begin", "image_unsupported");
+    await settle();
+    expect(chat.snapshot.attachments).toMatchObject([{ state: "error", error: "image_unsupported!" }]);
+    expect(chat.send("what?")).toBe(false);
+    chat.detach(chat.snapshot.attachments[0]!.key);
+    expect(chat.send("what?")).toBe(true);
+  });
+
+  it("sends what was not acknowledged again after a reload, under the same id", async () => {
+    const first = load();
+    first.socket().welcome();
+    first.chat.send("hi");
+    const { client_message_id: id } = first.socket().last("turn.submit");
+    const second = load();
+    second.socket().welcome();
+    expect(second.socket().last("session.open")["session_id"]).toBe("s_1");
+    expect(second.socket().last("turn.submit")["client_message_id"]).toBe(id);
+    expect(second.entries()).toMatchObject([{ kind: "user", text: "hi", state: "sending" }]);
+    second.socket().ack("turn.submit", { turn_id: "t_1", message_id: "m_1", duplicate: true });
+    await settle();
+    const third = load();
+    third.socket().welcome();
+    expect(third.socket().sent.map((f) => f.type)).toEqual(["auth", "session.open"]);
+  });
+});
+
+describe("stopping", () => {
+  it("tells how many characters were seen, in code points", async () => {
+    const { chat, socket } = load();
+    socket().welcome();
+    chat.send("hi");
+    socket().ack("turn.submit", { turn_id: "t_1", message_id: "m_1" });
+    await settle();
+    socket().say(log(1, { type: "turn.delta", turn_id: "t_1", text: "a 🐈" }));
+    chat.stop();
+    expect(socket().last("turn.cancel")).toMatchObject({ session_id: "s_1", turn_id: "t_1", seen_chars: 3 });
+    expect(chat.snapshot.stopping).toBe(true);
+    socket().say(log(2, { type: "turn.finished", turn_id: "t_1", status: "cancelled" }));
+    expect(chat.snapshot.stopping).toBe(false);
+  });
+
+  it("works before the turn has an id", async () => {
+    const { chat, socket } = load();
+    socket().welcome();
+    chat.send("hi");
+    chat.stop();
+    socket().ack("turn.submit", { turn_id: "t_1", message_id: "m_1" });
+    await settle();
+    expect(socket().last("turn.cancel")).toMatchObject({ turn_id: "t_1", seen_chars: 0 });
+  });
+});
+
+describe("conversations", () => {
+  it("starts a new one and forgets the old", () => {
+    const { chat, socket, entries } = load();
+    socket().welcome();
+    socket().say(log(1, { type: "message.created", message: { message_id: "m", role: "user", parts: [{ type: "text", text: "hi" }] } }));
+    expect(entries()).toHaveLength(1);
+    chat.newConversation();
+    socket().welcome({ epoch: "e1", seq: 0 }, "s_2");
+    expect(entries()).toEqual([]);
+    expect(load().socket()).toBeDefined();
+    expect(localStorage.getItem("assistant.session")).toBe('"s_2"');
+  });
+
+  it("says so when the old one is gone", () => {
+    localStorage.setItem("assistant.session", '"s_old"');
+    const { chat, socket } = load();
+    socket().say({ type: "hello", protocol: 1, heartbeat_seconds: 15, limits: {} });
+    socket().ack("auth");
+    socket().refuse("session.open", "session_not_found");
+    socket().ack("session.open", { session_id: "s_1", cursor: { epoch: "e1", seq: 0 } });
+    expect(chat.snapshot.notice).toMatch(/no longer on the server/);
+  });
+
+  it("does not read out answers of a replayed log", () => {
+    const { chat, socket } = load();
+    socket().welcome();
+    socket().say(log(1, { type: "turn.delta", turn_id: "t_0", text: "old" }));
+    socket().say(log(2, { type: "turn.finished", turn_id: "t_0", status: "completed" }));
+    expect(chat.snapshot.announcement).toBe("");
+  });
+});
