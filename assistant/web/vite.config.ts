@@ -13,7 +13,7 @@ export default defineConfig({
     // Nothing is inlined: the page runs under `default-src 'self'`.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    reportCompressedSize: true,
+    license: { fileName: "licenses.md" }, // Of what is bundled.
   },
   server: {
     proxy: { "/v1": { target: gateway, ws: true }, "/healthz": gateway },

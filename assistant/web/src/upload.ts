@@ -94,7 +94,7 @@ async function sendFrom(
   check: () => void,
   onProgress: (share: number) => void,
 ): Promise<void> {
-  const step = Math.min(STEP_BYTES, link.limits.chunk_bytes - HEADER_BYTES);
+  const step = Math.max(1, Math.min(STEP_BYTES, link.limits.chunk_bytes - HEADER_BYTES));
   for (let offset = start; offset < data.length; offset += step) {
     check();
     link.sendBinary(frame(uploadId, offset, data.subarray(offset, offset + step)));

@@ -24,7 +24,7 @@ function Item({ attachment: { key, name, url, state, progress, error }, onRemove
         {state === "uploading" && <progress value={progress} max={1} aria-label={`Sending ${name}`} />}
       </div>
       {state === "error" ? (
-        <p className="attachment-text warn" role="alert">
+        <p className="attachment-text warn">
           <strong>
             <WarnIcon />
             {name}
