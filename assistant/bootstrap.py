@@ -1,0 +1,160 @@
+"""The composition root: the only module that knows every part and puts them together."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from redis.asyncio import Redis
+from websockets.asyncio.server import ServerConnection
+
+from assistant.clock import SystemClock
+from assistant.domain.errors import InvalidRequest
+from assistant.domain.prompts import Prompt, parse_prompt
+from assistant.gateway.assets import Assets
+from assistant.gateway.http import HttpRequests
+from assistant.gateway.peer import Peer
+from assistant.gateway.server import listening
+from assistant.images import ImageLimits
+from assistant.ports import BlobStore, Engine
+from assistant.service.submissions import Submissions
+from assistant.service.turns import TurnRunner
+from assistant.service.worker import Worker
+from assistant.settings import Settings
+from assistant.stores.bells import Bells
+from assistant.stores.blobs import FolderBlobs, RedisBlobs
+from assistant.stores.connection import check, connect
+from assistant.stores.conversations import RedisConversations
+from assistant.stores.embedded import EmbeddedRedis
+from assistant.stores.health import RedisHealth
+from assistant.stores.pictures import RedisPictures
+from assistant.stores.queue import RedisQueue
+from assistant.tools import all_tools
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What is kept, on one Redis."""
+
+    conversations: RedisConversations
+    queue: RedisQueue
+    pictures: RedisPictures
+    health: RedisHealth
+
+
+def load_prompts() -> dict[str, Prompt]:
+    """All prompts by name: from the installed package, or from ``prompts/`` of a checkout."""
+    packaged = Path(str(files("assistant"))) / "prompts"
+    folder = packaged if packaged.is_dir() else packaged.parent.parent / "prompts"
+    prompts = [parse_prompt(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.md"))]
+    return {prompt.name: prompt for prompt in prompts}
+
+
+def make_engine(settings: Settings, say: Say) -> Engine:
+    """The engine of the settings; loading a model takes seconds.
+
+    Raises:
+        InvalidRequest: the model cannot be loaded.
+    """
+    if settings.engine == "scripted":
+        from assistant.engines.scripted import ScriptedEngine
+
+        return ScriptedEngine(delay_ms=settings.scripted_delay_ms)
+    from assistant.engines.vlbm import VlbmEngine
+
+    return VlbmEngine.load(settings.model, say)
+
+
+@contextlib.asynccontextmanager
+async def open_stores(url: str, blob_folder: Path | None) -> AsyncIterator[Stores]:
+    """The stores on a Redis; pictures in ``blob_folder``, or in Redis too where there is none.
+
+    Raises:
+        Unavailable: Redis does not answer, or is too old.
+    """
+    clock = SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        client, blocking, listening_client = connect(url), connect(url, blocking=True), connect(url)
+        for one in (client, blocking, listening_client):
+            stack.push_async_callback(one.aclose)
+        await check(client)
+        bells = Bells(listening_client)
+        stack.push_async_callback(bells.close)
+        blobs: BlobStore = FolderBlobs(blob_folder) if blob_folder else await _redis_blobs(url, stack)
+        yield Stores(
+            RedisConversations(client, bells, clock),
+            RedisQueue(client, blocking, bells, clock),
+            RedisPictures(client, blobs),
+            RedisHealth(client),
+        )
+
+
+async def _redis_blobs(url: str, stack: contextlib.AsyncExitStack) -> RedisBlobs:
+    binary: Redis = connect(url, decode=False)
+    stack.push_async_callback(binary.aclose)
+    return RedisBlobs(binary)
+
+
+@contextlib.asynccontextmanager
+async def running_gateway(settings: Settings, stores: Stores) -> AsyncIterator[str]:
+    """The gateway on its port; the value is its URL."""
+    tools = all_tools(load_prompts())
+    submissions = Submissions(stores.conversations, stores.pictures, tools)
+    limits = ImageLimits()
+    assets = Assets(Path(str(files("assistant"))) / "web" / "dist")
+    requests = HttpRequests(assets, stores.pictures, stores.health, settings.anonymous)
+
+    def make_peer(client: ServerConnection) -> Peer:
+        return Peer(client, stores.conversations, stores.pictures, submissions, limits, settings.anonymous)
+
+    async with listening(settings.host, settings.port, requests, make_peer) as port:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        yield f"http://{host}:{port}"
+
+
+@contextlib.asynccontextmanager
+async def running_worker(engine: Engine, stores: Stores) -> AsyncIterator[asyncio.Task[None]]:
+    """A worker with its engine; the value is its task, which never ends by itself."""
+    prompts = load_prompts()
+    runner = TurnRunner(
+        engine,
+        stores.conversations,
+        stores.queue,
+        stores.pictures,
+        all_tools(prompts),
+        prompts["system"].render(),
+        SystemClock(),
+    )
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    task = asyncio.create_task(Worker(name, engine.info, stores.queue, runner).run(), name="worker")
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await engine.close()
+
+
+@contextlib.asynccontextmanager
+async def redis_of(settings: Settings) -> AsyncIterator[str]:
+    """The URL of the Redis to use: the one that is given, or a private one in the data folder."""
+    if settings.redis_url is not None:
+        yield settings.redis_url
+        return
+    async with EmbeddedRedis(settings.data / "redis") as embedded:
+        yield embedded.url
+
+
+def shared_redis(settings: Settings) -> str:
+    """The Redis between roles that are split. Raises ``InvalidRequest`` when none is given."""
+    if settings.redis_url is None:
+        raise InvalidRequest(
+            "redis_url_missing", "This role shares a Redis with the others: give --redis-url or set REDIS_URL."
+        )
+    return settings.redis_url

@@ -1,0 +1,138 @@
+"""The ``assistant`` command: serve, talk, check, and the tools for a terminal.
+
+Imports of weight are inside the commands that need them.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from assistant.client.errors import ClientError
+from assistant.domain.errors import AssistantError
+from assistant.settings import URL_VARIABLE, Settings, check_environment, options
+
+_ENGINE = ("engine", "model", "scripted_delay_ms", "log_level")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vlbm-assistant")
+def cli() -> None:
+    """A multimodal chat assistant: send a message with a picture, get a streamed answer that used it."""
+
+
+@cli.command()
+@options("host", "port", "api_port", "data", "redis_url", "anonymous", *_ENGINE)
+def serve(**values: Any) -> None:
+    """Run everything in one process."""
+    from assistant import run
+
+    asyncio.run(run.serve(Settings(**values), click.echo))
+
+
+@cli.command()
+@options("host", "port", "redis_url", "anonymous", "log_level")
+def gateway(**values: Any) -> None:
+    """Run only the gateway; workers answer."""
+    from assistant import run
+
+    asyncio.run(run.gateway(Settings(**values), click.echo))
+
+
+@cli.command()
+@options("redis_url", *_ENGINE)
+def worker(**values: Any) -> None:
+    """Run only a worker."""
+    from assistant import run
+
+    asyncio.run(run.worker(Settings(**values), click.echo))
+
+
+@cli.command()
+@options("data", "redis_url", "host", "port")
+def doctor(**values: Any) -> None:
+    """Say what is found and what is missing."""
+    from assistant.doctor import examine, show
+
+    findings = asyncio.run(examine(Settings(**values)))
+    show(findings)
+    sys.exit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
+
+
+@cli.command()
+@click.argument("text", nargs=-1)
+@click.option("--image", "images", type=click.Path(path_type=Path), multiple=True, help="A picture to ask about.")
+@click.option("--url", default="ws://127.0.0.1:8000/v1/ws", envvar=URL_VARIABLE, show_default=True)
+@click.option("--session", "session_id", help="Go on with a conversation.")
+def chat(text: tuple[str, ...], images: tuple[Path, ...], url: str, session_id: str | None) -> None:
+    """Talk to a running assistant. With TEXT: one question; without: a conversation. Ctrl-C stops the answer."""
+    from assistant.terminal import talk
+
+    asyncio.run(talk(url, " ".join(text), list(images), session_id))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--style", default="short", show_default=True, help="short, detailed or alt.")
+@options(*_ENGINE)
+def caption(file: Path, style: str, **values: Any) -> None:
+    """Say what the picture FILE shows."""
+    _tool("caption", {"images": [str(file)], "style": style}, values)
+
+
+@cli.command()
+@click.argument("text", nargs=-1, required=True)
+@click.option("--to", required=True, help="Language to translate into: en, es, fr, de, it, pt.")
+@click.option("--from", "source", default="en", show_default=True, help="Language of the text.")
+@click.option(
+    "--image", "images", type=click.Path(path_type=Path), multiple=True, help="A picture of what it is about."
+)
+@options(*_ENGINE)
+def translate(text: tuple[str, ...], to: str, source: str, images: tuple[Path, ...], **values: Any) -> None:
+    """Translate TEXT."""
+    asked = {"text": " ".join(text), "to": to, "source": source, "images": [str(path) for path in images]}
+    _tool("translate", asked, values)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--length", default="medium", show_default=True, help="short, medium or long.")
+@click.option("--image", "images", type=click.Path(path_type=Path), multiple=True, help="A picture that belongs to it.")
+@options(*_ENGINE)
+def summarise(file: Path, length: str, images: tuple[Path, ...], **values: Any) -> None:
+    """Summarise the text FILE ('-' is standard input)."""
+    from assistant.terminal import read_text
+
+    asked = {"text": read_text(file), "length": length, "images": [str(path) for path in images]}
+    _tool("summarise", asked, values)
+
+
+def _tool(name: str, arguments: dict[str, Any], values: dict[str, Any]) -> None:
+    from assistant.terminal import run_tool
+
+    asyncio.run(run_tool(name, arguments, Settings(**values)))
+
+
+def main() -> None:
+    """Entry point of the console script: an error is one line on standard error and exit status 2."""
+    try:
+        check_environment(os.environ)
+        sys.exit(cli.main(standalone_mode=False))
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except (AssistantError, ClientError) as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(130)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"assistant: {message}", err=True)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

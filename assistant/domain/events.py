@@ -1,0 +1,157 @@
+"""Events of a session, in the order clients see them.
+
+Every event has its place: ``session_id``, ``epoch``, ``seq``, ``at``. ``seq`` is given by the store when the event is
+appended, so that it counts from 1 without gaps; an event is therefore made *without* its place (the classes here) and
+``place`` writes the place into its JSON. Readers get it back with ``read_event``.
+"""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from assistant.domain.messages import Message
+from assistant.domain.model import Value
+
+
+class Usage(Value):
+    """What a turn cost. Times are the engine's own, in milliseconds, so that the rest of the way can be told apart."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    image_cells: int
+    engine_first_token_ms: float | None = None
+    engine_ms: float | None = None
+
+
+class ImageUse(Value):
+    """Whether a picture of the turn reached the model, at which size in pixels; if not, why not."""
+
+    image_id: str
+    seen: bool
+    width: int
+    height: int
+    reason: str | None = None
+
+
+class TokenWeight(Value):
+    """A piece of text with the share of the picture in it, 0 to 1."""
+
+    text: str
+    image_weight: float
+
+
+class ErrorInfo(Value):
+    """Why a turn failed."""
+
+    code: str
+    message: str
+
+
+class MessageCreated(Value):
+    """A message was committed."""
+
+    type: Literal["message.created"] = "message.created"
+    message: Message
+
+
+class TurnQueued(Value):
+    """The turn waits; ``position`` counts from 1, in this conversation."""
+
+    type: Literal["turn.queued"] = "turn.queued"
+    turn_id: str
+    position: int
+
+
+class TurnStarted(Value):
+    """A worker took the turn. ``attempt`` counts from 1; a later attempt goes on from the text already sent."""
+
+    type: Literal["turn.started"] = "turn.started"
+    turn_id: str
+    attempt: int
+    engine: str
+    model: str
+
+
+class TurnProgress(Value):
+    """Work before or between tokens; also sent as a sign of life before the first token."""
+
+    type: Literal["turn.progress"] = "turn.progress"
+    turn_id: str
+    stage: str
+    done: int
+    total: int
+
+
+class TurnDelta(Value):
+    """New text only, never the whole. ``tokens`` is there when a picture was looked at."""
+
+    type: Literal["turn.delta"] = "turn.delta"
+    turn_id: str
+    text: str
+    tokens: tuple[TokenWeight, ...] | None = None
+
+
+class ToolCalled(Value):
+    """A tool begins."""
+
+    type: Literal["tool.called"] = "tool.called"
+    turn_id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolFinished(Value):
+    """A tool ended with its typed result."""
+
+    type: Literal["tool.finished"] = "tool.finished"
+    turn_id: str
+    name: str
+    result: dict[str, Any]
+
+
+TurnStatus = Literal["completed", "cancelled", "failed", "length"]
+
+
+class TurnFinished(Value):
+    """The one last event of a turn."""
+
+    type: Literal["turn.finished"] = "turn.finished"
+    turn_id: str
+    status: TurnStatus
+    usage: Usage | None = None
+    images: tuple[ImageUse, ...] = ()
+    error: ErrorInfo | None = None
+
+
+Event = MessageCreated | TurnQueued | TurnStarted | TurnProgress | TurnDelta | ToolCalled | ToolFinished | TurnFinished
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+
+
+class Place(Value):
+    """Where an event stands in its session's log."""
+
+    session_id: str
+    epoch: str
+    seq: int
+    at: datetime
+
+
+class PlacedEvent(Value):
+    """An event with its place, as read back from a log or a socket."""
+
+    place: Place
+    event: Event
+
+
+def read_event(text: str | bytes) -> PlacedEvent:
+    """Parse the JSON form of a placed event.
+
+    Raises:
+        pydantic.ValidationError: the text is not an event of this protocol version.
+    """
+    fields = json.loads(text)
+    place = Place.model_validate({name: fields.pop(name, None) for name in Place.model_fields})
+    return PlacedEvent(place=place, event=_EVENT.validate_python(fields))

@@ -1,0 +1,1 @@
+"""Implementations of the ``Engine`` port. Only ``engines.vlbm`` imports the model."""

@@ -1,0 +1,187 @@
+"""The fused model as an engine: the only file of the service that imports ``vlbm``.
+
+Generation runs in a thread of its own; tokens cross to the event loop as they come. Closing the stream sets a mark that
+the thread sees before its next token.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from assistant.domain.errors import AssistantError, EngineError, InvalidRequest
+from assistant.ports import (
+    End,
+    Engine,
+    EngineEvent,
+    EngineInfo,
+    EngineMessage,
+    EngineRequest,
+    Looked,
+    PictureUse,
+    Progress,
+    Token,
+)
+
+if TYPE_CHECKING:
+    import vlbm.engine as model_engine
+
+log = logging.getLogger(__name__)
+DEFAULT_MAX_TOKENS = 256
+_CAUTIONS = {
+    "translate": "The packaged model translates free text badly; check every word, or use a larger model.",
+    "summarise": "The packaged model is small: its summaries may leave out or bend facts.",
+}
+_NOT_SEEN = "only the newest message's pictures are looked at"
+
+
+class VlbmEngine(Engine):
+    """Answers with a ``vlbm`` model, one turn at a time.
+
+    Make it with ``load``, which takes seconds and blocks.
+    """
+
+    def __init__(self, engine: "model_engine.Engine", *, cautions: dict[str, str]) -> None:
+        self._engine = engine
+        # One thread: the model runs one turn at a time, and its threads are the processor's cores already.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vlbm")
+        described = engine.describe()
+        self.info = EngineInfo(
+            name="vlbm",
+            model=described.name,
+            context_tokens=described.context_tokens,
+            default_max_tokens=DEFAULT_MAX_TOKENS,
+            slots=1,
+            cautions=cautions,
+        )
+
+    @classmethod
+    def load(cls, name: str, say: Callable[[str], None]) -> "VlbmEngine":
+        """Load a model by name or folder.
+
+        Args:
+            say: told what takes long.
+
+        Raises:
+            InvalidRequest: it cannot be loaded; the message says which and what to do.
+        """
+        import vlbm
+        import vlbm.engine
+        import vlbm.errors
+
+        try:
+            model, processor = vlbm.load(name, progress=say)
+        except vlbm.errors.VLBMError as error:
+            raise InvalidRequest("model_unreadable", f"Model {name!r}: {error}") from error
+        engine = vlbm.engine.Engine(model, processor, name=name)
+        return cls(engine, cautions=_CAUTIONS if name == "packaged" else {})
+
+    def count_tokens(self, messages: Sequence[EngineMessage]) -> int:
+        return self._engine.count_tokens(_messages(messages))
+
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent]:
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[EngineEvent | AssistantError | None] = asyncio.Queue()
+        stop = threading.Event()
+
+        def emit(event: EngineEvent | AssistantError | None) -> None:
+            loop.call_soon_threadsafe(events.put_nowait, event)
+
+        working = loop.run_in_executor(self._thread, self._work, request, emit, stop)
+        try:
+            while (event := await events.get()) is not None:
+                if isinstance(event, AssistantError):
+                    raise event
+                yield event
+        finally:
+            stop.set()
+            await asyncio.shield(working)  # the slot is free only when the thread is
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+
+    def _work(
+        self,
+        request: EngineRequest,
+        emit: Callable[[EngineEvent | AssistantError | None], None],
+        stop: threading.Event,
+    ) -> None:
+        """Run a request in the thread; whatever happens, the stream gets an end."""
+        try:
+            for event in self._steps(request):
+                if stop.is_set():
+                    return
+                emit(event)
+            emit(None)
+        except AssistantError as error:
+            emit(error)
+        except Exception:
+            log.exception("the model failed")
+            emit(EngineError("engine_failed", "The model failed on this message; try again or shorten it."))
+
+    def _steps(self, request: EngineRequest) -> Generator[EngineEvent]:
+        from vlbm import engine as model
+        from vlbm.errors import VLBMError
+
+        ids = {picture.sha256: picture.image_id for message in request.messages for picture in message.pictures}
+        start = time.perf_counter()
+        first: float | None = None
+        try:
+            for step in self._engine.generate(_generation(request)):
+                match step:
+                    case model.Progress(stage, done, total):
+                        yield Progress(stage, done, total)
+                    case model.Looked(images):
+                        uses = (
+                            PictureUse(ids[use.sha256], use.seen, None if use.seen else _NOT_SEEN) for use in images
+                        )
+                        yield Looked(tuple(uses))
+                    case model.Token(text, _, weight):
+                        first = first or _since(start)
+                        yield Token(text, weight)
+                    case model.End():
+                        yield End(
+                            reason=step.reason,
+                            prompt_tokens=step.prompt_tokens,
+                            completion_tokens=step.completion_tokens,
+                            image_cells=step.image_cells,
+                            first_token_ms=first or _since(start),
+                            total_ms=_since(start),
+                        )
+        except VLBMError as error:
+            raise EngineError("engine_refused", str(error)) from error
+
+
+def _generation(request: EngineRequest) -> "model_engine.GenerationRequest":
+    from vlbm import engine as model
+
+    options = request.options
+    return model.GenerationRequest(
+        messages=_messages(request.messages),
+        prefix=request.prefix,
+        max_tokens=options.max_tokens or DEFAULT_MAX_TOKENS,
+        temperature=options.temperature or 0.0,
+        top_p=options.top_p or 1.0,
+        seed=options.seed,
+    )
+
+
+def _messages(messages: Sequence[EngineMessage]) -> "tuple[model_engine.Message, ...]":
+    from vlbm import engine as model
+
+    return tuple(
+        model.Message(
+            message.role,
+            message.text,
+            tuple(model.PictureRef(picture.sha256, partial(bytes, picture.data)) for picture in message.pictures),
+        )
+        for message in messages
+    )
+
+
+def _since(start: float) -> float:
+    return round((time.perf_counter() - start) * 1000, 3)

@@ -1,0 +1,141 @@
+"""One client's connection as a pure state machine: frames in, effects out. No socket, no clock, no store.
+
+``server`` is the shell: it feeds frames in, carries the effects out in their order, and tells ``authenticated``.
+"""
+
+from dataclasses import dataclass
+
+from assistant.domain.errors import AssistantError, InvalidRequest
+from assistant.gateway.uploads import Uploads
+from assistant.gateway.wire import (
+    CLOSE_POLICY,
+    AnyCommand,
+    Auth,
+    Chunk,
+    Error,
+    Frame,
+    ImageBegin,
+    ImageEnd,
+    ImageOffsetAck,
+    MalformedFrame,
+    Ping,
+    Pong,
+    SessionOpen,
+    TurnCancel,
+    TurnSubmit,
+    parse_command,
+)
+from assistant.images import ImageLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a frame."""
+
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the socket."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Perform:
+    """Carry out a command that needs the world, and answer it."""
+
+    command: Auth | SessionOpen | TurnSubmit | TurnCancel | ImageBegin
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Take in a whole picture, and answer the command."""
+
+    command: ImageEnd
+    pieces: list[memoryview]
+    sha256: str
+
+
+Effect = Send | Close | Perform | Keep
+
+
+class Connection:
+    """The state of one connection: who it is, and which pictures are under way."""
+
+    def __init__(self, limits: ImageLimits) -> None:
+        self._uploads = Uploads(limits)
+        self._owner: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """Whoever authenticated.
+
+        Raises:
+            RuntimeError: nobody has; the state machine lets no command through before.
+        """
+        if self._owner is None:
+            raise RuntimeError("not authenticated")
+        return self._owner
+
+    @property
+    def is_authenticated(self) -> bool:
+        return self._owner is not None
+
+    def authenticated(self, owner: str) -> None:
+        """The shell has found out who it is."""
+        self._owner = owner
+
+    def expect(self, announced: ImageBegin) -> ImageOffsetAck:
+        """The picture is not known yet: its bytes are wanted. Raises as ``Uploads.begin``."""
+        self._uploads.begin(announced)
+        return ImageOffsetAck(id=announced.id, offset=0)
+
+    def forget(self, announced: ImageBegin) -> None:
+        """The picture is known: no bytes are wanted after all."""
+        self._uploads.forget(announced.upload_id)
+
+    def receive(self, frame: str | bytes) -> Effect | None:
+        """What to do about a frame; None for a piece of a picture that was taken."""
+        try:
+            if isinstance(frame, bytes):
+                return self._chunk(frame)
+            return self._command(parse_command(frame))
+        except MalformedFrame as error:
+            return Send(Error.of(error, error.command_id))
+        except AssistantError as error:
+            return Send(Error.of(error))
+
+    def _chunk(self, frame: bytes) -> Effect | None:
+        if not self.is_authenticated:
+            return Close(CLOSE_POLICY, "authenticate first")
+        self._uploads.add(Chunk.parse(frame))
+        return None
+
+    def _command(self, command: AnyCommand) -> Effect:
+        if isinstance(command, Ping):
+            return Send(Pong(id=command.id))
+        if self.is_authenticated == isinstance(command, Auth):
+            return Send(Error.of(_out_of_turn(command), command.id))
+        try:
+            return self._effect(command)
+        except AssistantError as error:
+            return Send(Error.of(error, command.id))
+
+    def _effect(self, command: Auth | SessionOpen | TurnSubmit | TurnCancel | ImageBegin | ImageEnd) -> Effect:
+        match command:
+            case ImageEnd():
+                pieces, sha256 = self._uploads.end(command.upload_id)
+                return Keep(command, pieces, sha256)
+            case TurnSubmit() if command.parent is not None:
+                raise InvalidRequest("not_supported", "Branches (parent) are not supported yet. Leave parent out.")
+            case _:
+                return Perform(command)
+
+
+def _out_of_turn(command: AnyCommand) -> InvalidRequest:
+    if isinstance(command, Auth):
+        return InvalidRequest("already_authenticated", "This connection is authenticated already.")
+    return InvalidRequest("auth_required", "Send auth first.")

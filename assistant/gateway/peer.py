@@ -1,0 +1,263 @@
+"""The shell around one connection: carries out effects, tails the sessions that are open, sends.
+
+It holds no queue of events: a slow client's events stay in the store until it is read to. A client that does not take
+what is sent within ``SEND_SECONDS`` is let go; it comes back with its cursor.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+
+from assistant.domain.errors import AssistantError, LimitReached, NotFound, Unavailable
+from assistant.domain.messages import ToolCallPart
+from assistant.gateway import auth
+from assistant.gateway.connection import Close, Connection, Effect, Keep, Perform, Send
+from assistant.gateway.wire import (
+    CLOSE_POLICY,
+    Ack,
+    Auth,
+    AuthAck,
+    CursorFrame,
+    Error,
+    Frame,
+    Hello,
+    ImageBegin,
+    ImageReadyAck,
+    Limits,
+    SessionOpen,
+    SessionOpenAck,
+    SessionSnapshot,
+    TurnCancel,
+    TurnSubmit,
+    TurnSubmitAck,
+)
+from assistant.images import ImageLimits, normalise
+from assistant.ports import ConversationStore, Cursor, PictureStore, StoredPicture
+from assistant.service.submissions import Submissions
+from assistant.version import SERVER
+
+log = logging.getLogger(__name__)
+AUTH_SECONDS = 10.0
+SEND_SECONDS = 10.0
+MOST_OPEN_SESSIONS = 32
+
+
+class Peer:
+    """One client."""
+
+    def __init__(
+        self,
+        socket: ServerConnection,
+        conversations: ConversationStore,
+        pictures: PictureStore,
+        submissions: Submissions,
+        limits: ImageLimits,
+        anonymous: auth.Anonymous,
+    ) -> None:
+        self._socket = socket
+        self._conversations = conversations
+        self._pictures = pictures
+        self._submissions = submissions
+        self._limits = limits
+        self._anonymous = anonymous
+        self._connection = Connection(limits)
+        self._tails: dict[str, asyncio.Task[None]] = {}
+        self._ack_first = asyncio.Lock()
+        """Held from carrying a command out to its ack, so that no event of it overtakes the ack."""
+
+    async def run(self) -> None:
+        """Serve the client until it goes."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.call_later(AUTH_SECONDS, self._expire)
+        try:
+            await self._send(Hello(server=SERVER, limits=self._announced()))
+            async for frame in self._socket:
+                effect = self._connection.receive(frame)
+                if effect is not None:
+                    await self._apply(effect)
+                if self._connection.is_authenticated:
+                    deadline.cancel()
+        except ConnectionClosed:
+            pass
+        finally:
+            deadline.cancel()
+            for task in self._tails.values():
+                task.cancel()
+            await asyncio.gather(*self._tails.values(), return_exceptions=True)
+
+    def _announced(self) -> Limits:
+        return Limits(image_bytes=self._limits.bytes, image_pixels=self._limits.pixels)
+
+    def _expire(self) -> None:
+        if not self._connection.is_authenticated:
+            task = asyncio.ensure_future(self._socket.close(CLOSE_POLICY, "no auth in time"))
+            task.add_done_callback(lambda done: done.exception())
+
+    async def _apply(self, effect: Effect) -> None:
+        match effect:
+            case Send(frame):
+                await self._send(frame)
+            case Close(code, reason):
+                await self._socket.close(code, reason)
+            case Perform(command):
+                await self._perform(command)
+            case Keep(command, pieces, sha256):
+                await self._answer(command.id, lambda: self._keep(command.id, pieces, sha256))
+
+    async def _perform(self, command: Auth | SessionOpen | TurnSubmit | TurnCancel | ImageBegin) -> None:
+        match command:
+            case Auth():
+                await self._answer(command.id, lambda: self._authenticate(command))
+                if not self._connection.is_authenticated:
+                    await self._socket.close(CLOSE_POLICY, "not authenticated")
+            case SessionOpen():
+                await self._answer(command.id, lambda: self._open(command))
+            case TurnSubmit():
+                await self._answer(command.id, lambda: self._submit(command))
+            case TurnCancel():
+                await self._answer(command.id, lambda: self._cancel(command))
+            case ImageBegin():
+                await self._answer(command.id, lambda: self._begin(command))
+
+    async def _answer(self, command_id: str, work: Callable[[], Awaitable[Frame]]) -> None:
+        """Do the work and send its ack, or the error that says what was wrong."""
+        async with self._ack_first:
+            try:
+                frame = await work()
+            except AssistantError as error:
+                frame = Error.of(error, command_id)
+            await self._send(frame)
+
+    async def _authenticate(self, command: Auth) -> Frame:
+        owner = auth.authenticate(command.token, self._socket.remote_address[0], self._anonymous)
+        self._connection.authenticated(owner)
+        return AuthAck(id=command.id, owner=owner)
+
+    async def _open(self, command: SessionOpen) -> Frame:
+        owner = self._connection.owner
+        if command.session_id is None:
+            session_id, start = await self._conversations.create(owner)
+            head = start
+        else:
+            session_id, head = command.session_id, await self._conversations.head(owner, command.session_id)
+            start = Cursor(command.cursor.epoch, command.cursor.seq) if command.cursor else Cursor(head.epoch, 0)
+        snapshot: SessionSnapshot | None = None
+        if start.epoch != head.epoch or start.seq > head.seq:
+            messages = await self._conversations.messages(session_id)
+            snapshot = SessionSnapshot(session_id=session_id, epoch=head.epoch, seq=head.seq, messages=tuple(messages))
+            start = head
+        await self._follow(session_id, start.seq, snapshot)
+        return SessionOpenAck(
+            id=command.id, session_id=session_id, cursor=CursorFrame(epoch=start.epoch, seq=start.seq)
+        )
+
+    async def _submit(self, command: TurnSubmit) -> Frame:
+        tool = command.tool
+        accepted = await self._submissions.accept(
+            self._connection.owner,
+            command.session_id,
+            client_message_id=command.client_message_id,
+            text=command.text,
+            image_ids=command.images,
+            tool=ToolCallPart(name=tool.name, arguments=tool.arguments) if tool else None,
+            options=command.options,
+        )
+        return TurnSubmitAck(
+            id=command.id, turn_id=accepted.turn_id, message_id=accepted.message_id, duplicate=accepted.duplicate
+        )
+
+    async def _cancel(self, command: TurnCancel) -> Frame:
+        for session_id in self._tails:
+            try:
+                await self._conversations.cancel(
+                    self._connection.owner, session_id, command.turn_id, command.seen_chars
+                )
+            except NotFound:
+                continue
+            return Ack(id=command.id)
+        raise NotFound("turn_not_found", "There is no such turn in the sessions that are open here.")
+
+    async def _begin(self, command: ImageBegin) -> Frame:
+        offset = self._connection.expect(command)
+        known = await self._pictures.find(self._connection.owner, command.sha256)
+        if known is None:
+            return offset
+        self._connection.forget(command)
+        return _ready(command.id, known)
+
+    async def _keep(self, command_id: str, pieces: list[memoryview], sha256: str) -> Frame:
+        data = b"".join(pieces)
+        kept = await asyncio.to_thread(normalise, data, self._limits)
+        picture = StoredPicture(
+            image_id=f"i_{secrets.token_urlsafe(18)}",
+            sha256=kept.sha256,
+            source_sha256=sha256,
+            width=kept.width,
+            height=kept.height,
+            resized=kept.resized,
+        )
+        await self._pictures.add(self._connection.owner, picture, kept.data)
+        return _ready(command_id, picture)
+
+    async def _follow(self, session_id: str, after: int, snapshot: SessionSnapshot | None) -> None:
+        """Send what follows ``after``, from now on. Opening a session again moves its cursor."""
+        if session_id not in self._tails and len(self._tails) >= MOST_OPEN_SESSIONS:
+            raise LimitReached(
+                "too_many_sessions", f"At most {MOST_OPEN_SESSIONS} sessions are open on one connection."
+            )
+        if (before := self._tails.pop(session_id, None)) is not None:
+            before.cancel()
+            await asyncio.gather(before, return_exceptions=True)
+        tail = asyncio.create_task(self._tail(session_id, after, snapshot), name=f"tail {session_id}")
+        self._tails[session_id] = tail
+
+    async def _tail(self, session_id: str, after: int, snapshot: SessionSnapshot | None) -> None:
+        if snapshot is not None:
+            async with self._ack_first:
+                await self._send(snapshot)
+        async with self._conversations.watch(session_id) as bell:
+            while True:
+                await bell.wait()
+                try:
+                    after = await self._catch_up(session_id, after)
+                except Unavailable:  # the bell rings when the store is back
+                    log.warning("the store does not answer: a tail waits")
+                except ConnectionClosed:
+                    return
+
+    async def _catch_up(self, session_id: str, after: int) -> int:
+        limit = 200
+        while True:
+            entries = await self._conversations.read(session_id, after, limit)
+            async with self._ack_first:
+                for entry in entries:
+                    await self._send_text(entry.json)
+                    after = entry.seq
+            if len(entries) < limit:
+                return after
+
+    async def _send(self, frame: Frame) -> None:
+        await self._send_text(frame.to_json())
+
+    async def _send_text(self, text: str) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._socket.send(text)
+        except TimeoutError:
+            log.info("a client does not read: letting it go")
+            self._socket.transport.abort()
+            raise ConnectionClosedError(None, None) from None
+
+
+def _ready(command_id: str, picture: StoredPicture) -> ImageReadyAck:
+    return ImageReadyAck(
+        id=command_id,
+        image_id=picture.image_id,
+        width=picture.width,
+        height=picture.height,
+        resized=picture.resized,
+    )

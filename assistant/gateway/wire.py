@@ -1,0 +1,288 @@
+"""Frames of the websocket protocol, version 1: the commands of clients, and the answers of the server.
+
+Pure. Session events are not here: they come from ``domain.events`` and pass through as stored. Every text frame is one
+JSON object with ``type``; a command carries ``id`` and is answered by exactly one ``ack`` or ``error`` that names it.
+A binary frame is a piece of a picture: 16 bytes upload id (RFC 9562 UUID), 8 bytes offset (big-endian), data.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from websockets.typing import Subprotocol
+
+from assistant.domain.errors import AssistantError, InvalidRequest
+from assistant.domain.messages import Message
+from assistant.domain.turns import TurnOptions
+
+SUBPROTOCOL = Subprotocol("assistant.v1")
+PROTOCOL = 1
+HEARTBEAT_SECONDS = 15
+CHUNK_BYTES = 256 * 1024
+FRAME_BYTES = 1024 * 1024
+
+CLOSE_POLICY = 1008
+CLOSE_RESTART = 1012
+CLOSE_BUSY = 1013
+CLOSE_PROTOCOL = 4002
+
+CommandId = Annotated[str, Field(min_length=1, max_length=64)]
+_SESSION_ID = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Frame(BaseModel):
+    """A frame. Unknown fields of a command are an error that names them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> str:
+        return self.model_dump_json(exclude_none=True)
+
+
+# --- Commands -------------------------------------------------------------------------------------------------------
+
+
+class Command(Frame):
+    """A command; ``id`` is the client's."""
+
+    id: CommandId
+
+
+class ClientInfo(Frame):
+    name: Annotated[str, Field(max_length=64)]
+    version: Annotated[str, Field(max_length=64)] = ""
+
+
+class Auth(Command):
+    """Who is there. Must come first; a null token is anonymous."""
+
+    type: Literal["auth"]
+    token: Annotated[str, Field(max_length=8192)] | None = None
+    client: ClientInfo | None = None
+    features: tuple[Annotated[str, Field(max_length=64)], ...] = ()
+
+
+class CursorFrame(Frame):
+    epoch: Annotated[str, Field(max_length=64)]
+    seq: Annotated[int, Field(ge=0)]
+
+
+class SessionOpen(Command):
+    """Open a session, new or known; its events follow from the cursor."""
+
+    type: Literal["session.open"]
+    session_id: _SESSION_ID | None = None
+    cursor: CursorFrame | None = None
+
+
+class ImageBegin(Command):
+    """Announce a picture: ``sha256`` is of its bytes, in hexadecimal."""
+
+    type: Literal["image.begin"]
+    upload_id: UUID
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    bytes: int
+    mime: Annotated[str, Field(max_length=128)] = ""
+
+
+class ImageEnd(Command):
+    """All bytes are sent."""
+
+    type: Literal["image.end"]
+    upload_id: UUID
+
+
+class ToolChoice(Frame):
+    name: Annotated[str, Field(max_length=64)]
+    arguments: dict[str, Any] = {}
+
+
+class TurnSubmit(Command):
+    """A message to answer. The same ``client_message_id`` with the same content is the same turn."""
+
+    type: Literal["turn.submit"]
+    session_id: _SESSION_ID
+    client_message_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+    text: str = ""
+    images: tuple[Annotated[str, Field(max_length=64)], ...] = ()
+    tool: ToolChoice | None = None
+    parent: str | None = None
+    options: TurnOptions = TurnOptions()
+
+
+class TurnCancel(Command):
+    """Stop a turn of a session that is open here; ``seen_chars`` is how much of its text the client has."""
+
+    type: Literal["turn.cancel"]
+    turn_id: Annotated[str, Field(max_length=64)]
+    seen_chars: Annotated[int, Field(ge=0)] = 0
+
+
+class Ping(Command):
+    """Is anybody there? Answered by ``pong``: browsers cannot see protocol pings."""
+
+    type: Literal["ping"]
+
+
+AnyCommand = Auth | SessionOpen | ImageBegin | ImageEnd | TurnSubmit | TurnCancel | Ping
+_COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(discriminator="type")])
+
+
+# --- Answers --------------------------------------------------------------------------------------------------------
+
+
+class Limits(Frame):
+    image_bytes: int
+    image_pixels: int
+    chunk_bytes: int = CHUNK_BYTES
+
+
+class Hello(Frame):
+    """The server's first frame."""
+
+    type: Literal["hello"] = "hello"
+    protocol: int = PROTOCOL
+    server: str
+    heartbeat_seconds: int = HEARTBEAT_SECONDS
+    limits: Limits
+
+
+class Pong(Frame):
+    type: Literal["pong"] = "pong"
+    id: str
+
+
+class Error(Frame):
+    """Something went wrong; most errors keep the socket open."""
+
+    type: Literal["error"] = "error"
+    command_id: str | None = None
+    code: str
+    message: str
+    retry_after: float | None = None
+
+    @classmethod
+    def of(cls, error: AssistantError, command_id: str | None = None) -> "Error":
+        return cls(command_id=command_id, code=error.code, message=error.message, retry_after=error.retry_after)
+
+
+class Ack(Frame):
+    """A command was carried out. Each command adds its own fields."""
+
+    type: Literal["ack"] = "ack"
+    id: str
+
+
+class AuthAck(Ack):
+    owner: str
+
+
+class SessionOpenAck(Ack):
+    session_id: str
+    cursor: CursorFrame
+
+
+class ImageOffsetAck(Ack):
+    """Send bytes from this offset."""
+
+    offset: int
+
+
+class ImageReadyAck(Ack):
+    """The picture is kept; ``resized``: it was scaled down."""
+
+    image_id: str
+    width: int
+    height: int
+    resized: bool
+
+
+class TurnSubmitAck(Ack):
+    turn_id: str
+    message_id: str
+    duplicate: bool
+
+
+class SessionSnapshot(Frame):
+    """The whole conversation up to ``seq``, where the client's cursor means nothing here."""
+
+    type: Literal["session.snapshot"] = "session.snapshot"
+    session_id: str
+    epoch: str
+    seq: int
+    messages: tuple[Message, ...]
+
+
+# --- Reading --------------------------------------------------------------------------------------------------------
+
+
+class MalformedFrame(InvalidRequest):
+    """A frame that is no command; ``command_id`` is there when it could be read all the same."""
+
+    def __init__(self, code: str, message: str, command_id: str | None = None) -> None:
+        super().__init__(code, message)
+        self.command_id = command_id
+
+
+def parse_command(text: str) -> AnyCommand:
+    """Read a text frame.
+
+    Raises:
+        MalformedFrame: not JSON, no such command, or fields that do not fit; the message names each.
+    """
+    try:
+        return _COMMAND.validate_json(text)
+    except ValidationError as error:
+        raise _malformed(text, error) from error
+
+
+def _malformed(text: str, error: ValidationError) -> MalformedFrame:
+    first = error.errors()[0]
+    kind = first["type"]
+    if kind == "json_invalid":
+        return MalformedFrame("malformed_json", "This frame is not JSON.")
+    command_id = _command_id(text)
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return MalformedFrame("unknown_command", "There is no command of this type.", command_id)
+    problems = "; ".join(f"{'.'.join(map(str, part['loc'][1:])) or 'frame'}: {part['msg']}" for part in error.errors())
+    return MalformedFrame("invalid_command", f"This command does not fit: {problems}.", command_id)
+
+
+class _Identified(BaseModel):
+    id: CommandId
+
+
+def _command_id(text: str) -> str | None:
+    try:
+        return _Identified.model_validate_json(text).id
+    except ValidationError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a picture."""
+
+    upload_id: UUID
+    offset: int
+    data: memoryview
+
+    _HEAD = struct.Struct(">16sQ")
+
+    @classmethod
+    def parse(cls, frame: bytes) -> "Chunk":
+        """Read a binary frame. Raises ``MalformedFrame`` when it is too short or too long."""
+        if not cls._HEAD.size < len(frame) <= cls._HEAD.size + CHUNK_BYTES:
+            raise MalformedFrame(
+                "invalid_chunk",
+                f"A binary frame is {cls._HEAD.size} bytes of upload id and offset, then 1 to {CHUNK_BYTES} bytes.",
+            )
+        upload_id, offset = cls._HEAD.unpack_from(frame)
+        return cls(UUID(bytes=upload_id), offset, memoryview(frame)[cls._HEAD.size :])
+
+    @classmethod
+    def pack(cls, upload_id: UUID, offset: int, data: bytes) -> bytes:
+        """Write a binary frame."""
+        return cls._HEAD.pack(upload_id.bytes, offset) + data

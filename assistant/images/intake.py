@@ -1,0 +1,135 @@
+"""From untrusted bytes to one plain picture: bounds first, then decoding, then a form that holds nothing but pixels.
+
+Blocking; run it off the event loop. Knows nothing of owners or of where the picture will be kept.
+"""
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from assistant.domain.errors import LimitReached, PictureError
+from assistant.images.sniff import sniff
+
+READ = ("JPEG", "PNG", "WEBP", "GIF")
+_READ_TEXT = "Send a JPEG, PNG, WebP or still GIF."
+_MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """Bounds of a picture: ``bytes`` as sent, ``pixels`` by its header, ``side`` in pixels as kept."""
+
+    bytes: int = 10 * _MEGABYTE
+    pixels: int = 25_000_000
+    side: int = 1568
+
+    def check_bytes(self, size: int) -> None:
+        """Raises ``PictureError`` for an empty picture and ``LimitReached`` for one of too many bytes."""
+        if size <= 0:
+            raise PictureError("image_empty", f"The file is empty. {_READ_TEXT}")
+        if size > self.bytes:
+            raise LimitReached(
+                "image_too_large",
+                f"The picture has {size / _MEGABYTE:.1f} MB; at most {self.bytes // _MEGABYTE} MB are taken. "
+                "Scale it down.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class NormalisedPicture:
+    """A picture ready to keep: JPEG bytes, upright, RGB, one frame, no metadata; ``sha256`` is of ``data``."""
+
+    data: bytes
+    sha256: str
+    width: int
+    height: int
+    resized: bool
+
+
+def normalise(data: bytes, limits: ImageLimits | None = None) -> NormalisedPicture:
+    """Check, decode and re-encode a picture.
+
+    Raises:
+        PictureError: empty, not a picture, of a kind that is not read, animated, damaged or cut short.
+        LimitReached: too many bytes, or too many pixels by its header; nothing has been decoded then.
+    """
+    limits = limits or ImageLimits()
+    limits.check_bytes(len(data))
+    kind = sniff(data)
+    if kind not in READ:
+        raise PictureError("image_unsupported", f"{_what(kind)} {_READ_TEXT}")
+    picture = _decode(data, kind, limits)
+    width, height = picture.size
+    picture.thumbnail((limits.side, limits.side), Image.Resampling.LANCZOS)
+    kept = io.BytesIO()
+    picture.save(kept, "JPEG", quality=92, subsampling=0)
+    encoded = kept.getvalue()
+    return NormalisedPicture(
+        data=encoded,
+        sha256=hashlib.sha256(encoded).hexdigest(),
+        width=picture.width,
+        height=picture.height,
+        resized=(width, height) != picture.size,
+    )
+
+
+def _what(kind: str | None) -> str:
+    return "This is not a picture." if kind is None else f"{kind} pictures are not read."
+
+
+def _decode(data: bytes, kind: str, limits: ImageLimits) -> Image.Image:
+    """The first and only frame, upright, as RGB on white."""
+    with warnings.catch_warnings():
+        # The header's size is checked right below, before a pixel is decoded.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            with Image.open(io.BytesIO(data), formats=[kind]) as picture:
+                _check_pixels(picture.size, limits)
+                _check_still(picture, kind)
+                picture.load()
+                return _on_white(ImageOps.exif_transpose(picture))
+        except Image.DecompressionBombError as error:
+            raise _too_many_pixels(limits) from error
+        except UnidentifiedImageError as error:
+            raise PictureError(
+                "image_damaged", f"This {kind} picture is damaged: its header cannot be read."
+            ) from error
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            # Pillow's decoders raise these for data that ends early or contradicts itself.
+            raise PictureError(
+                "image_truncated", f"This {kind} picture is damaged or cut short. Save or send it again."
+            ) from error
+
+
+def _check_pixels(size: tuple[int, int], limits: ImageLimits) -> None:
+    if size[0] * size[1] > limits.pixels:
+        raise _too_many_pixels(limits, size)
+
+
+def _too_many_pixels(limits: ImageLimits, size: tuple[int, int] | None = None) -> LimitReached:
+    has = f"{size[0]} x {size[1]} pixels" if size else "far too many pixels"
+    return LimitReached(
+        "image_too_many_pixels",
+        f"The picture has {has}; at most {limits.pixels // 1_000_000} megapixels are taken. Scale it down.",
+    )
+
+
+def _check_still(picture: Image.Image, kind: str) -> None:
+    if getattr(picture, "n_frames", 1) > 1:
+        raise PictureError(
+            "image_animated", f"This {kind} is animated; only still pictures are read. Send one frame as PNG or JPEG."
+        )
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits and more: scale the range down to 8
+        picture = picture.point(lambda value: value / 256).convert("L") if picture.mode != "F" else picture.convert("L")
+    if picture.mode == "P" or picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        ground = Image.new("RGB", layer.size, "white")
+        ground.paste(layer, mask=layer.getchannel("A"))
+        return ground
+    return picture.convert("RGB")

@@ -1,0 +1,67 @@
+"""The roles as programs: everything in one process, or the gateway and the worker apart, until a signal says stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+
+from assistant.bootstrap import (
+    Say,
+    make_engine,
+    open_stores,
+    redis_of,
+    running_gateway,
+    running_worker,
+    shared_redis,
+)
+from assistant.settings import Settings
+
+
+def _configure_logging(settings: Settings) -> None:
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+async def _until_stopped(*tasks: asyncio.Task[None]) -> None:
+    """Return at SIGINT or SIGTERM; raise what a task raises, should one end."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    stopped = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    for task in done:
+        task.result()
+
+
+async def serve(settings: Settings, say: Say) -> None:
+    """Gateway, worker and, where no URL is given, a private Redis."""
+    _configure_logging(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        url = await stack.enter_async_context(redis_of(settings))
+        stores = await stack.enter_async_context(open_stores(url, settings.data / "pictures"))
+        engine = await asyncio.to_thread(make_engine, settings, say)
+        worker = await stack.enter_async_context(running_worker(engine, stores))
+        address = await stack.enter_async_context(running_gateway(settings, stores))
+        say(address)
+        await _until_stopped(worker)
+
+
+async def gateway(settings: Settings, say: Say) -> None:
+    """Only the gateway; workers elsewhere answer."""
+    _configure_logging(settings)
+    url = shared_redis(settings)
+    async with open_stores(url, None) as stores, running_gateway(settings, stores) as address:
+        say(address)
+        await _until_stopped()
+
+
+async def worker(settings: Settings, say: Say) -> None:
+    """Only a worker, for gateways on the same Redis."""
+    _configure_logging(settings)
+    url = shared_redis(settings)
+    async with open_stores(url, None) as stores:
+        engine = await asyncio.to_thread(make_engine, settings, say)
+        async with running_worker(engine, stores) as task:
+            say(f"worker ready: {engine.info.name} {engine.info.model}")
+            await _until_stopped(task)

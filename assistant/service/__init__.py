@@ -1,0 +1,1 @@
+"""What the assistant does with a turn: accept it, choose a tool or plain chat, build the prompt, stream the answer."""

@@ -1,0 +1,79 @@
+"""Accept a turn: everything a client can do wrong is found here, before anything is promised."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from assistant.domain.errors import InvalidRequest, LimitReached
+from assistant.domain.messages import ImagePart, ToolCallPart
+from assistant.domain.turns import Submission, TurnOptions
+from assistant.ports import Accepted, ConversationStore, PictureStore, Tool
+from assistant.service.commands import check_call, parse_command
+
+MOST_CHARACTERS = 100_000
+MOST_PICTURES = 8
+
+
+class Submissions:
+    """Checks what a client sends and hands it to the store."""
+
+    def __init__(self, conversations: ConversationStore, pictures: PictureStore, tools: Mapping[str, Tool]) -> None:
+        self._conversations = conversations
+        self._pictures = pictures
+        self._tools = tools
+
+    async def accept(
+        self,
+        owner: str,
+        session_id: str,
+        *,
+        client_message_id: str,
+        text: str,
+        image_ids: tuple[str, ...],
+        tool: ToolCallPart | None,
+        options: TurnOptions,
+    ) -> Accepted:
+        """Queue a turn.
+
+        Raises:
+            InvalidRequest: nothing was said, or the tool is unknown or called wrongly.
+            LimitReached: too long a text, too many pictures, too many turns waiting.
+            NotFound: the session or a picture is not this owner's.
+            Conflict: the client message id stands for another message.
+        """
+        _check_size(text, image_ids)
+        call = self._call(text, tool)
+        image_ids = tuple(dict.fromkeys((*image_ids, *_named_pictures(call))))
+        if not text.strip() and not image_ids and call is None:
+            raise InvalidRequest("message_empty", "Write something or add a picture.")
+        if call is not None and self._tools[call.name].needs_picture and not image_ids:
+            raise InvalidRequest("image_missing", f"{call.name} needs a picture: add one to the message.")
+        stored = [await self._pictures.get(owner, image_id) for image_id in image_ids]
+        images = tuple(ImagePart(image_id=part.image_id, width=part.width, height=part.height) for part in stored)
+        submission = Submission(
+            client_message_id=client_message_id, text=text, images=images, tool=call, options=options
+        )
+        return await self._conversations.submit(owner, session_id, submission)
+
+    def _call(self, text: str, tool: ToolCallPart | None) -> ToolCallPart | None:
+        if tool is None:
+            return parse_command(text, self._tools)
+        if tool.name not in self._tools:
+            known = ", ".join(sorted(self._tools))
+            raise InvalidRequest("unknown_tool", f"There is no tool of this name. There are: {known}.")
+        return check_call(self._tools[tool.name], tool.arguments)
+
+
+def _named_pictures(call: ToolCallPart | None) -> tuple[str, ...]:
+    named: Any = call.arguments.get("images", ()) if call else ()
+    return tuple(named)
+
+
+def _check_size(text: str, image_ids: tuple[str, ...]) -> None:
+    if len(text) > MOST_CHARACTERS:
+        raise LimitReached(
+            "text_too_long", f"The text has {len(text)} characters; at most {MOST_CHARACTERS} are taken. Shorten it."
+        )
+    if len(image_ids) > MOST_PICTURES:
+        raise LimitReached(
+            "too_many_images", f"{len(image_ids)} pictures in one message; at most {MOST_PICTURES} are taken."
+        )

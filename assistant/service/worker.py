@@ -1,0 +1,65 @@
+"""The worker: claims turns while its engine has a free slot, and runs each in a task of its own."""
+
+import asyncio
+import logging
+
+from assistant.ports import Claim, EngineInfo, LostClaim, TurnQueue
+from assistant.service.turns import TurnRunner
+
+log = logging.getLogger(__name__)
+CLAIM_SECONDS = 5.0
+PAUSE_SECONDS = 0.5
+
+
+class Worker:
+    """Runs turns until its task is cancelled. A turn that is cut off is taken over when its lease ends.
+
+    Args:
+        name: unique among the workers of one Redis.
+    """
+
+    def __init__(self, name: str, engine: EngineInfo, queue: TurnQueue, runner: TurnRunner) -> None:
+        self._name = name
+        self._engine = engine
+        self._queue = queue
+        self._runner = runner
+        self._slots = asyncio.Semaphore(engine.slots)
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Claim and run turns for ever."""
+        try:
+            while True:
+                await self._slots.acquire()
+                claim = await self._claim()
+                if claim is None:
+                    self._slots.release()
+                    continue
+                task = asyncio.create_task(self._run(claim), name=f"turn {claim.turn_id}")
+                self._running.add(task)
+                task.add_done_callback(self._done)
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _claim(self) -> Claim | None:
+        try:
+            return await self._queue.claim(self._name, self._engine, CLAIM_SECONDS)
+        except Exception as error:  # Redis is away, and will be back: a worker outlives it
+            log.warning("no turn can be claimed: %s", error)
+            await asyncio.sleep(PAUSE_SECONDS)
+            return None
+
+    async def _run(self, claim: Claim) -> None:
+        try:
+            await self._runner.run(claim)
+        except LostClaim:
+            log.warning("turn %s was taken over", claim.turn_id)
+        except Exception:
+            # Nothing is lost: the lease ends, and this worker or another goes on from what was sent.
+            log.exception("turn %s was cut off", claim.turn_id)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._slots.release()

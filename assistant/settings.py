@@ -1,0 +1,91 @@
+"""Settings: each is a command-line option and an environment variable ``ASSISTANT_...``; the command line wins.
+
+An ``ASSISTANT_...`` variable that no setting has is an error, so that a typo is not a setting that does nothing.
+"""
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+from assistant.domain.errors import InvalidRequest
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+PREFIX = "ASSISTANT_"
+URL_VARIABLE = "ASSISTANT_URL"
+"""Where clients find the server: no setting of the service."""
+
+
+def _data_folder() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "vlbm-assistant"
+
+
+def _option(help_text: str, default: Any = None, *, kind: Any = None, env: tuple[str, ...] = ()) -> Any:
+    metadata = {"help": help_text, "kind": kind, "env": env}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of the service, with their defaults."""
+
+    host: str = _option("Address to listen on.", "127.0.0.1")
+    port: int = _option("Port of the web client and the websocket.", 8000, kind=click.IntRange(0, 65535))
+    api_port: int = _option("Port kept for the HTTP API, which is not served yet.", 8001, kind=click.IntRange(0, 65535))
+    data: Path = _option(
+        "Folder of conversations and pictures.", _data_folder, kind=click.Path(path_type=Path, file_okay=False)
+    )
+    redis_url: str | None = _option("Redis to use instead of a private one.", env=("REDIS_URL",))
+    engine: Literal["vlbm", "scripted"] = _option(
+        "What answers: the model, or a script for trying everything else.",
+        "vlbm",
+        kind=click.Choice(["vlbm", "scripted"]),
+    )
+    model: str = _option("Model of the engine: 'packaged', or a folder.", "packaged")
+    scripted_delay_ms: float = _option("Time between words of the script.", 20.0, kind=click.FloatRange(0, 60_000))
+    anonymous: Literal["loopback", "anywhere"] = _option(
+        "From where clients without a token are let in.", "loopback", kind=click.Choice(["loopback", "anywhere"])
+    )
+    log_level: str = _option("How much is logged.", "warning", kind=click.Choice(["debug", "info", "warning", "error"]))
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def check_environment(environment: Mapping[str, str]) -> None:
+    """Raises ``InvalidRequest`` for an ``ASSISTANT_...`` variable that is no setting, with the nearest that is."""
+    known = [*(variable(item.name) for item in fields(Settings)), URL_VARIABLE]
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
+            raise InvalidRequest("unknown_setting", f"Unknown setting {name}: {hint}")
+
+
+def options(*names: str) -> Callable[[Command], Command]:
+    """Decorator: the named settings as options of a click command; it gets them as keyword arguments."""
+    chosen = [item for item in fields(Settings) if item.name in names]
+
+    def decorate(command: Command) -> Command:
+        for item in reversed(chosen):
+            default = item.default if item.default_factory is MISSING else item.default_factory()
+            command = click.option(
+                f"--{item.name.replace('_', '-')}",
+                type=item.metadata["kind"],
+                default=default,
+                envvar=[variable(item.name), *item.metadata["env"]],
+                show_default=default is not None,
+                help=item.metadata["help"],
+            )(command)
+        return command
+
+    return decorate

@@ -1,0 +1,111 @@
+"""Redis clients, made the one way that suits this program.
+
+Commands are never repeated behind our back: an append that was carried out, but whose answer was lost, must not be
+carried out again. Whoever sent it decides; a submission is safe to send again, a delta is not.
+"""
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from assistant.domain.errors import Unavailable
+
+BLOCK_SECONDS = 5.0
+"""Longest block of a blocking read; its client's time-out lies above it."""
+
+
+Entries = list[tuple[str, dict[str, str]]]
+"""Entries of a stream: id and fields, oldest first."""
+
+
+def entries(answer: Any) -> Entries:
+    """A stream's answer as redis-py gives it to a client that decodes; nothing is an empty list."""
+    return answer or []
+
+
+StoreClass = TypeVar("StoreClass", bound=type)
+
+
+def reporting(cls: StoreClass) -> StoreClass:
+    """Class decorator: public coroutine methods raise ``Unavailable`` where Redis does not answer.
+
+    So that nobody outside this package needs to know what the store is made of.
+    """
+    for name, method in list(vars(cls).items()):
+        if not name.startswith("_") and inspect.iscoroutinefunction(method):
+            setattr(cls, name, _reported(method))
+    return cls
+
+
+def _reported(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(method)
+    async def report(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await method(*args, **kwargs)
+        except (RedisError, OSError) as error:
+            raise Unavailable("unavailable", "The store does not answer now. Try again.", retry_after=1.0) from error
+
+    return report
+
+
+def connect(url: str, *, blocking: bool = False, decode: bool = True) -> Redis:
+    """A client for ``redis://``, ``rediss://`` or ``unix://`` URLs. Connects at its first command.
+
+    Args:
+        blocking: for reads that wait up to ``BLOCK_SECONDS``.
+        decode: answers are text; otherwise bytes.
+    """
+    return Redis.from_url(
+        url,
+        decode_responses=decode,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=BLOCK_SECONDS + 5 if blocking else 5.0,
+        socket_connect_timeout=5.0,
+        health_check_interval=0 if blocking else 15,
+    )
+
+
+async def check(client: Redis) -> str:
+    """Version of the server behind a client.
+
+    Raises:
+        Unavailable: nothing answers, or it is older than Redis 6.2.
+    """
+    try:
+        info = await client.info("server")
+    except (RedisError, OSError) as error:
+        raise Unavailable("redis_unreachable", f"Redis does not answer: {error}") from error
+    version = str(info.get("valkey_version") or info["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < (6, 2):
+        raise Unavailable("redis_too_old", f"Redis {version} is too old: 6.2 or later is needed.")
+    return version
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script, run by hash and loaded when the server does not know it yet."""
+
+    source: str
+    sha: str
+
+    @classmethod
+    def named(cls, name: str) -> "Script":
+        source = files("assistant.stores").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+        return cls(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+    async def run(self, client: Redis, keys: list[str], arguments: list[str | int]) -> list[str]:
+        """Run on a client; a single answer comes as a list of one."""
+        try:
+            answer = await client.evalsha(self.sha, len(keys), *keys, *arguments)
+        except NoScriptError:
+            answer = await client.eval(self.source, len(keys), *keys, *arguments)
+        return [str(item) for item in answer] if isinstance(answer, list) else [str(answer)]

@@ -1,0 +1,159 @@
+"""Conversations in Redis: an append-only log a session, submissions that happen once.
+
+What is atomic is a Lua script beside this file. Knows nothing of who runs turns; see ``queue``.
+"""
+
+import hashlib
+import secrets
+from contextlib import AbstractAsyncContextManager
+
+from redis.asyncio import Redis
+
+from assistant.clock import rfc3339
+from assistant.domain.errors import Conflict, LimitReached, NotFound
+from assistant.domain.events import MessageCreated, TurnQueued
+from assistant.domain.messages import Message
+from assistant.domain.turns import Submission
+from assistant.ports import Accepted, Bell, Clock, ConversationStore, Cursor, LogEntry
+from assistant.stores import keys
+from assistant.stores.bells import Bells
+from assistant.stores.connection import Entries, Script, entries, reporting
+
+MOST_WAITING_TURNS = 4
+SESSION_NOT_FOUND = NotFound("session_not_found", "There is no such conversation. Open a new one.")
+
+
+@reporting
+class RedisConversations(ConversationStore):
+    """``ConversationStore`` on Redis 6.2 or later, or Valkey.
+
+    Args:
+        ttl_seconds: a conversation that nobody touches for so long is forgotten.
+    """
+
+    def __init__(self, client: Redis, bells: Bells, clock: Clock, *, ttl_seconds: int = 30 * 86400) -> None:
+        self._redis = client
+        self._bells = bells
+        self._clock = clock
+        self._ttl = ttl_seconds
+        self._submit = Script.named("submit")
+        self._cancel = Script.named("cancel")
+
+    async def create(self, owner: str) -> tuple[str, Cursor]:
+        session_id = f"s_{secrets.token_urlsafe(18)}"
+        epoch = f"e_{secrets.token_urlsafe(6)}"
+        name = keys.meta(session_id)
+        async with self._redis.pipeline() as pipe:
+            pipe.hset(name, mapping={"owner": owner, "epoch": epoch, "seq": 0, "created": rfc3339(self._clock.now())})
+            pipe.expire(name, self._ttl)
+            await pipe.execute()
+        return session_id, Cursor(epoch, 0)
+
+    async def head(self, owner: str, session_id: str) -> Cursor:
+        kept_owner, epoch, seq = await self._redis.hmget(keys.meta(session_id), ["owner", "epoch", "seq"])
+        if kept_owner != owner or epoch is None or seq is None:
+            raise SESSION_NOT_FOUND
+        return Cursor(str(epoch), int(seq))
+
+    async def submit(self, owner: str, session_id: str, submission: Submission) -> Accepted:
+        turn_id = f"t_{secrets.token_urlsafe(12)}"
+        now = self._clock.now()
+        message = Message(
+            message_id=f"m_{secrets.token_urlsafe(12)}",
+            role="user",
+            parts=submission.parts(),
+            turn_id=turn_id,
+            created_at=now,
+        )
+        answer = await self._submit.run(
+            self._redis,
+            [
+                keys.meta(session_id),
+                keys.events(session_id),
+                keys.live(session_id),
+                keys.idem(session_id),
+                keys.pending(session_id),
+                keys.turn(session_id, turn_id),
+                keys.JOBS,
+            ],
+            [
+                owner,
+                submission.client_message_id,
+                hashlib.sha256(submission.to_json().encode()).hexdigest(),
+                turn_id,
+                message.message_id,
+                session_id,
+                rfc3339(now),
+                MessageCreated(message=message).to_json(),
+                submission.options.to_json(),
+                _queued_head(turn_id),
+                MOST_WAITING_TURNS,
+                self._ttl,
+                keys.bell(session_id),
+            ],
+        )
+        return _accepted(answer)
+
+    async def cancel(self, owner: str, session_id: str, turn_id: str, seen_chars: int) -> None:
+        names = [keys.meta(session_id), keys.turn(session_id, turn_id)]
+        channel = keys.cancel(session_id, turn_id)
+        if await self._cancel.run(self._redis, names, [owner, seen_chars, channel]) == ["not_found"]:
+            raise NotFound("turn_not_found", "There is no such turn in this conversation.")
+
+    async def read(self, session_id: str, after: int, limit: int = 500) -> list[LogEntry]:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for name in (keys.events(session_id), keys.live(session_id)):
+                pipe.xrange(name, min=f"{after + 1}-0", count=limit)
+            lasting, live = await pipe.execute()
+        return _merge(lasting, live, limit)
+
+    async def messages(self, session_id: str) -> list[Message]:
+        log = entries(await self._redis.xrange(keys.events(session_id)))
+        return [
+            MessageCreated.model_validate_json(_without_place(fields["e"])).message
+            for _, fields in log
+            if '"type":"message.created"' in fields["e"]
+        ]
+
+    def watch(self, session_id: str) -> AbstractAsyncContextManager[Bell]:
+        return self._bells.watch(keys.bell(session_id))
+
+
+def _queued_head(turn_id: str) -> str:
+    """The ``turn.queued`` event up to its position, which only the script knows."""
+    return TurnQueued(turn_id=turn_id, position=1).to_json().removesuffix(',"position":1}')
+
+
+def _accepted(answer: list[str]) -> Accepted:
+    match answer:
+        case ["accepted" | "duplicate" as outcome, turn_id, message_id]:
+            return Accepted(turn_id, message_id, duplicate=outcome == "duplicate")
+        case ["conflict"]:
+            raise Conflict(
+                "client_message_id_reused",
+                "This client_message_id was used for another message. Send a new message under a new id.",
+            )
+        case ["busy"]:
+            raise LimitReached(
+                "too_many_turns",
+                f"{MOST_WAITING_TURNS} messages of this conversation wait for an answer already. Send this one later.",
+                retry_after=2.0,
+            )
+        case _:
+            raise SESSION_NOT_FOUND
+
+
+def _merge(lasting: Entries, live: Entries, limit: int) -> list[LogEntry]:
+    """Two streams of one count into one list in order, up to where both are known."""
+    known = [_seq(part[-1]) for part in (lasting, live) if len(part) == limit]
+    merged = sorted((LogEntry(_seq(entry), entry[1]["e"]) for entry in (*lasting, *live)), key=lambda entry: entry.seq)
+    return [entry for entry in merged if not known or entry.seq <= min(known)]
+
+
+def _seq(entry: tuple[str, dict[str, str]]) -> int:
+    return int(entry[0].split("-")[0])
+
+
+def _without_place(event: str) -> str:
+    """The event as it was made: the store writes the place before the first field of its own, ``type``."""
+    return "{" + event[event.index('"type":') :]

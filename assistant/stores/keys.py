@@ -1,0 +1,71 @@
+"""Names of everything kept in Redis. All keys of one conversation share the hash tag ``{c:ID}``.
+
+======================== ======= ======================================================================
+key                      kind    holds
+======================== ======= ======================================================================
+va:{c:ID}:meta           hash    owner, epoch, seq, active turn, created
+va:{c:ID}:events         stream  what lasts: messages, tool events, ends of turns; ids are ``seq-0``
+va:{c:ID}:live           stream  deltas and progress, ids from the same count; gone an hour after the last
+va:{c:ID}:idem           hash    client message id -> body hash, turn id, message id
+va:{c:ID}:pending        list    turns that wait for the active one
+va:{c:ID}:turn:TURN      hash    status, fence, attempts, options, cancel
+va:{o:OWNER}:image:ID    hash    a picture of this owner
+va:{o:OWNER}:source:SHA  string  id of the picture that was sent with this hash
+va:{q}:jobs              stream  turns to run; consumer group ``workers``
+va:blob:SHA              string  bytes of a picture, where roles are split over machines
+======================== ======= ======================================================================
+"""
+
+JOBS = "va:{q}:jobs"
+GROUP = "workers"
+
+
+def meta(session_id: str) -> str:
+    return f"va:{{c:{session_id}}}:meta"
+
+
+def events(session_id: str) -> str:
+    return f"va:{{c:{session_id}}}:events"
+
+
+def live(session_id: str) -> str:
+    return f"va:{{c:{session_id}}}:live"
+
+
+def idem(session_id: str) -> str:
+    return f"va:{{c:{session_id}}}:idem"
+
+
+def pending(session_id: str) -> str:
+    return f"va:{{c:{session_id}}}:pending"
+
+
+def turn(session_id: str, turn_id: str) -> str:
+    return f"va:{{c:{session_id}}}:turn:{turn_id}"
+
+
+def turn_prefix(session_id: str) -> str:
+    """Scripts that start the next turn build its key from this."""
+    return turn(session_id, "")
+
+
+def image(owner: str, image_id: str) -> str:
+    return f"va:{{o:{owner}}}:image:{image_id}"
+
+
+def source(owner: str, sha256: str) -> str:
+    return f"va:{{o:{owner}}}:source:{sha256}"
+
+
+def blob(sha256: str) -> str:
+    return f"va:blob:{sha256}"
+
+
+def bell(session_id: str) -> str:
+    """Channel that rings when the log of a session grew."""
+    return f"va:{{c:{session_id}}}:bell"
+
+
+def cancel(session_id: str, turn_id: str) -> str:
+    """Channel that rings when a turn is to stop."""
+    return f"va:{{c:{session_id}}}:cancel:{turn_id}"

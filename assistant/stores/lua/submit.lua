@@ -1,0 +1,41 @@
+-- Accept a turn: append the user's message and queue the turn, or say why not. Nothing is written unless all is.
+-- KEYS: meta events live idem pending turn jobs
+-- ARGV: owner, client message id, body hash, turn id, message id, session id, at, event, options, queued event head,
+--       most waiting turns, ttl seconds, bell
+local meta, events, live, idem, pending, turn, jobs = unpack(KEYS)
+local owner, key, body, turn_id, message_id, session_id, at, event, options, queued, most, ttl, bell = unpack(ARGV)
+
+if redis.call('HGET', meta, 'owner') ~= owner then return {'not_found'} end
+
+local before = redis.call('HGET', idem, key)
+if before then
+  local seen_body, seen_turn, seen_message = before:match('^(%S+) (%S+) (%S+)$')
+  if seen_body ~= body then return {'conflict'} end
+  return {'duplicate', seen_turn, seen_message}
+end
+
+local active = redis.call('HGET', meta, 'active') or ''
+local waiting = redis.call('LLEN', pending)
+if active ~= '' and waiting >= tonumber(most) then return {'busy'} end
+
+local epoch = redis.call('HGET', meta, 'epoch')
+local function append(stream, json)
+  local seq = redis.call('HINCRBY', meta, 'seq', 1)
+  local place = string.format('{"session_id":"%s","epoch":"%s","seq":%d,"at":"%s",', session_id, epoch, seq, at)
+  redis.call('XADD', stream, seq .. '-0', 'e', place .. json:sub(2))
+end
+
+redis.call('HSET', idem, key, body .. ' ' .. turn_id .. ' ' .. message_id)
+redis.call('HSET', turn, 'status', 'queued', 'owner', owner, 'fence', 0, 'attempts', 0, 'options', options)
+append(events, event)
+if active == '' then
+  redis.call('HSET', meta, 'active', turn_id)
+  redis.call('XADD', jobs, '*', 's', session_id, 't', turn_id)
+else
+  redis.call('RPUSH', pending, turn_id)
+  append(live, queued .. ',"position":' .. (waiting + 1) .. '}')
+  redis.call('EXPIRE', live, 3600)
+end
+for _, name in ipairs({meta, events, idem, pending, turn}) do redis.call('EXPIRE', name, ttl) end
+redis.call('PUBLISH', bell, '')
+return {'accepted', turn_id, message_id}

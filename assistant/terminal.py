@@ -1,0 +1,145 @@
+"""The terminal: a chat with a running assistant, and tools run on the spot. Answers appear as they are made."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from assistant.client import Client, Session
+from assistant.domain.errors import InvalidRequest
+from assistant.domain.events import Event, TurnDelta, TurnFinished, TurnProgress, TurnStarted
+from assistant.ports import Looked, Token, ToolDone
+from assistant.settings import Settings
+
+_notes = Console(stderr=True, highlight=False)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, or of standard input for ``-``.
+
+    Raises:
+        InvalidRequest: it cannot be read, or is no UTF-8 text.
+    """
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidRequest("file_unreadable", f"Cannot read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("file_not_text", f"{path} is not a UTF-8 text file.") from error
+
+
+async def talk(url: str, question: str, images: list[Path], session_id: str | None) -> None:
+    """Ask one question, or hold a conversation until the end of input."""
+    async with Client(url) as client:
+        session = await client.open(session_id)
+        pictures = [await client.upload(_read_bytes(path)) for path in images]
+        if question or (pictures and not sys.stdin.isatty()):
+            await _ask(session, question, pictures)
+            return
+        _notes.print(f"[dim]conversation {session.session_id} — Ctrl-C stops an answer, Ctrl-D ends[/dim]")
+        async for line in _lines():
+            if line.strip() or pictures:
+                await _ask(session, line, pictures)
+                pictures = []
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidRequest("file_unreadable", f"Cannot read {path}: {error.strerror}.") from error
+
+
+async def _lines() -> AsyncIterator[str]:
+    while True:
+        try:
+            yield await asyncio.to_thread(input, "> " if sys.stdin.isatty() else "")
+        except EOFError:
+            return
+
+
+async def _ask(session: Session, text: str, pictures: list[str]) -> None:
+    """Show one answer while it comes; Ctrl-C stops it and nothing else."""
+    turn = _Turn(session)
+    with _on_interrupt(turn.cancel):
+        async for event in session.ask(text, images=pictures):
+            turn.show(event)
+
+
+class _Turn:
+    """One answer on the screen."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._turn_id: str | None = None
+        self._seen = 0
+        self._stopping: asyncio.Task[None] | None = None
+
+    def cancel(self) -> None:
+        if self._turn_id is not None and self._stopping is None:
+            self._stopping = asyncio.create_task(self._session.cancel(self._turn_id, self._seen))
+
+    def show(self, event: Event) -> None:
+        match event:
+            case TurnStarted(turn_id=turn_id):
+                self._turn_id = turn_id
+            case TurnProgress(stage=stage) if self._seen == 0 and _notes.is_terminal:
+                _notes.print(f"[dim]{stage} ...[/dim]", end="\r")
+            case TurnDelta(text=text):
+                self._seen += len(text)
+                print(text, end="", flush=True)
+            case TurnFinished():
+                print(flush=True)
+                _after(event)
+
+
+def _after(end: TurnFinished) -> None:
+    """What the reader should know beside the text."""
+    if end.error is not None:
+        _notes.print(f"[red]{end.error.message}[/red]", markup=True)
+    elif end.status != "completed":
+        _notes.print(
+            "[dim](stopped)[/dim]" if end.status == "cancelled" else "[dim](the answer was cut: longest length)[/dim]"
+        )
+    for use in end.images:
+        if not use.seen:
+            _notes.print(f"[dim]a picture was not looked at: {use.reason}[/dim]")
+
+
+@contextlib.contextmanager
+def _on_interrupt(action: Callable[[], None]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, action)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+async def run_tool(name: str, arguments: dict[str, Any], settings: Settings) -> None:
+    """Run a tool in this process and show its text while it comes, then its notes."""
+    from assistant.bootstrap import load_prompts, make_engine
+    from assistant.local import LocalTools, check
+    from assistant.tools import all_tools
+
+    tools = all_tools(load_prompts())
+    check(tools[name], arguments)  # before the model is loaded
+    engine = await asyncio.to_thread(make_engine, settings, lambda text: _notes.print(f"[dim]{text}[/dim]"))
+    try:
+        async for event in LocalTools(engine, tools).stream(name, arguments):
+            match event:
+                case Token(text):
+                    print(text, end="", flush=True)
+                case Looked(pictures) if not all(use.seen for use in pictures):
+                    _notes.print("[dim]not every picture is looked at[/dim]")
+                case ToolDone(result):
+                    print(flush=True)
+                    for note in getattr(result, "notes", ()):
+                        _notes.print(f"[dim]{note}[/dim]")
+    finally:
+        await engine.close()

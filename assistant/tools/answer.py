@@ -1,0 +1,124 @@
+"""One prompt, one streamed answer: what every tool is made of so far."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from assistant.domain.errors import EngineError
+from assistant.domain.prompts import Prompt
+from assistant.ports import (
+    End,
+    EngineMessage,
+    EngineRequest,
+    Looked,
+    PictureUse,
+    Progress,
+    Token,
+    Tool,
+    ToolContext,
+    ToolDone,
+    ToolEvent,
+)
+
+IMAGES = Field(
+    default=(), description="Pictures: ids of the conversation, or paths of files where the tool runs locally."
+)
+
+
+class Arguments(BaseModel):
+    """Base of tool arguments: an unknown argument is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class TextResult(BaseModel):
+    """Base of tool results that are text.
+
+    Attributes:
+        image_weight: mean share of the pictures in the words, 0 to 1; None without a picture.
+        images_seen: how many of the pictures the model saw.
+        notes: what the reader should know of this result, such as what the model does badly.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    image_weight: float | None = None
+    images_seen: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Answer:
+    """A finished answer, filled while it streams."""
+
+    text: str = ""
+    end: End | None = None
+    weights: list[float] = field(default_factory=list)
+    looked: tuple[PictureUse, ...] = ()
+
+    @property
+    def image_weight(self) -> float | None:
+        return round(sum(self.weights) / len(self.weights), 4) if self.weights else None
+
+    @property
+    def images_seen(self) -> int:
+        return sum(use.seen for use in self.looked)
+
+    def ended(self) -> End:
+        """The end of the stream. Raises ``EngineError`` when there was none."""
+        if self.end is None:
+            raise EngineError("engine_cut_off", "The answer broke off; try again.")
+        return self.end
+
+
+class PromptTool(Tool, ABC):
+    """A tool that is one prompt about the pictures of the call."""
+
+    needs_picture = False
+
+    def __init__(self, prompt: Prompt) -> None:
+        self._prompt = prompt
+
+    @abstractmethod
+    def ask(self, arguments: BaseModel) -> str:
+        """The prompt for these arguments."""
+
+    @abstractmethod
+    def conclude(self, arguments: BaseModel, common: dict[str, Any]) -> TextResult:
+        """The typed result, from the fields that all text results share."""
+
+    async def run(self, arguments: BaseModel, context: ToolContext) -> AsyncGenerator[ToolEvent]:
+        answer = Answer(text=context.prefix)
+        async for event in _stream(self.ask(arguments), context, answer):
+            yield event
+        caution = context.engine.info.cautions.get(self.name)
+        common = {
+            "text": answer.text,
+            "image_weight": answer.image_weight,
+            "images_seen": answer.images_seen,
+            "notes": (caution,) if caution else (),
+        }
+        yield ToolDone(self.conclude(arguments, common), answer.ended())
+
+
+async def _stream(prompt: str, context: ToolContext, answer: Answer) -> AsyncGenerator[Progress | Looked | Token]:
+    """Ask the engine; ``answer`` holds the outcome afterwards."""
+    request = EngineRequest((EngineMessage("user", prompt, context.pictures),), context.options, context.prefix)
+    async with aclosing(context.engine.generate(request)) as stream:
+        async for event in stream:
+            match event:
+                case End():
+                    answer.end = event
+                    continue
+                case Looked(pictures):
+                    answer.looked = pictures
+                case Token(text, weight):
+                    answer.text += text
+                    if weight is not None:
+                        answer.weights.append(weight)
+            yield event

@@ -1,0 +1,58 @@
+"""Translate a text, with a picture where one helps to choose a word."""
+
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, Field
+
+from assistant.domain.errors import InvalidRequest
+from assistant.tools.answer import IMAGES, Arguments, PromptTool, TextResult
+
+Language = Literal["en", "es", "fr", "de", "it", "pt"]
+_NAMES: dict[str, str] = {
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "de": "German",
+    "it": "Italian",
+    "pt": "Portuguese",
+}
+
+
+class TranslateArguments(Arguments):
+    """Arguments of ``translate``."""
+
+    text: str = Field(min_length=1)
+    """The text to translate."""
+    to: Language
+    """Language to translate into (ISO 639-1)."""
+    source: Language = "en"
+    """Language of the text (ISO 639-1)."""
+    images: tuple[str, ...] = IMAGES
+
+
+class TranslateResult(TextResult):
+    """Result of ``translate``; ``language`` is that of ``text``."""
+
+    language: Language
+
+
+class Translate(PromptTool):
+    """``translate``: text into another language."""
+
+    name = "translate"
+    description = "Translate a text into another language, with a picture that shows what it is about."
+    arguments: type[BaseModel] = TranslateArguments
+    result: type[BaseModel] = TranslateResult
+
+    def from_command(self, text: str) -> dict[str, Any]:
+        language, _, rest = text.partition(" ")
+        if language not in get_args(Language) or not rest.strip():
+            raise InvalidRequest("invalid_arguments", f"Usage: /translate {'|'.join(_NAMES)} some text.")
+        return {"to": language, "text": rest.strip()}
+
+    def ask(self, arguments: BaseModel) -> str:
+        asked = TranslateArguments.model_validate(arguments)
+        return self._prompt.render(text=asked.text, source=_NAMES[asked.source], target=_NAMES[asked.to])
+
+    def conclude(self, arguments: BaseModel, common: dict[str, Any]) -> TranslateResult:
+        return TranslateResult(language=TranslateArguments.model_validate(arguments).to, **common)
