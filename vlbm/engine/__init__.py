@@ -9,6 +9,7 @@ from vlbm.engine.engine import Engine, EngineInfo
 from vlbm.engine.request import (
     End,
     GenerationRequest,
+    Looked,
     Message,
     PictureRef,
     PictureUse,
@@ -22,6 +23,7 @@ __all__ = [
     "Engine",
     "EngineInfo",
     "GenerationRequest",
+    "Looked",
     "Message",
     "PictureRef",
     "PictureUse",

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from vlbm.engine.features import FeatureCache, Features, encode
-from vlbm.engine.request import End, GenerationRequest, Message, PictureRef, PictureUse, Progress, Step, Token
+from vlbm.engine.request import End, GenerationRequest, Looked, Message, PictureRef, PictureUse, Progress, Step, Token
 from vlbm.engine.sampling import Sampler
 from vlbm.engine.text import Detokenizer, render
 from vlbm.errors import PromptTooLong
@@ -93,13 +93,14 @@ class Engine:
         The pictures of the latest message that has any take part; older ones are reported as not seen.
 
         Yields:
-            `Progress` while pictures are encoded and the prompt is read, a `Token` for each token, and one `End`.
+            `Progress` while pictures are encoded and the prompt is read, `Looked` where there are pictures, a `Token` for
+            each token, and one `End`.
 
         Raises:
             PromptTooLong: prompt and answer do not fit the context.
             PictureError: a picture cannot be read.
         """
-        ids = render(self.processor, request.messages)
+        ids = render(self.processor, request.messages, request.prefix)
         context = int(self.model.config.text_config.max_position_embeddings)
         if len(ids) + request.max_tokens > context:
             raise PromptTooLong(prompt_tokens=len(ids), max_tokens=request.max_tokens, context_tokens=context)
@@ -114,6 +115,8 @@ class Engine:
             seen.append(self._features(picture))
         if wanted:
             yield Progress("encoding", len(wanted), len(wanted))
+            used = {picture.sha256: features for picture, features in zip(wanted, seen, strict=True)}
+            yield Looked(_accounts(request.messages, used))
         decoder = _Decoder(self.model, ids, self.processor.answer_start(ids), _join(seen))
         for done in decoder.prefill():
             yield Progress("prefill", done, len(ids))

@@ -37,6 +37,7 @@ class GenerationRequest:
 
     Attributes:
         messages: the conversation, oldest first; the last one is what is answered.
+        prefix: text that the answer begins with; it is gone on from and not said again.
         max_tokens: most tokens of the answer.
         temperature: 0 is greedy.
         top_p: nucleus, in (0, 1].
@@ -46,6 +47,7 @@ class GenerationRequest:
     """
 
     messages: tuple[Message, ...]
+    prefix: str = ""
     max_tokens: int = 256
     temperature: float = 0.0
     top_p: float = 1.0
@@ -108,6 +110,13 @@ class PictureUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """What became of the pictures of the conversation; said once, before the first token, where there are any."""
+
+    images: tuple[PictureUse, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """The end of an answer, with its accounts."""
 
@@ -118,4 +127,4 @@ class End:
     images: tuple[PictureUse, ...] = ()
 
 
-Step = Progress | Token | End
+Step = Progress | Looked | Token | End

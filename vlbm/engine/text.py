@@ -14,15 +14,15 @@ PICTURE_QUESTION = "What is in this picture?"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
-def render(processor: Any, messages: Sequence[Message]) -> list[int]:
-    """Token ids of a conversation, up to and with the header of the answer.
+def render(processor: Any, messages: Sequence[Message], prefix: str = "") -> list[int]:
+    """Token ids of a conversation, up to and with the header of the answer and what it begins with.
 
     A user message that has pictures and no text asks `PICTURE_QUESTION`: a picture takes no tokens, and an empty message
     would ask nothing.
     """
     chat = [{"role": message.role, "content": _content(message)} for message in messages]
     text = processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-    ids: list[int] = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids: list[int] = processor.tokenizer(text + prefix, add_special_tokens=False)["input_ids"]
     return ids
 
 
