@@ -37,6 +37,7 @@ export function App({ chat }: { chat: Chat }) {
     changeDraft(text);
     composer.current?.focus();
   };
+  const edit = (text: string): void => suggest(draft.trim() === "" ? text : `${draft}\n${text}`);
   const isEmpty = snapshot.conversation.entries.length === 0;
   const startNew = (): void => {
     if (!isEmpty || snapshot.attachments.length > 0) chat.newConversation();
@@ -46,7 +47,7 @@ export function App({ chat }: { chat: Chat }) {
   return (
     <div className="app" data-testid="drop-zone" data-dragging={dragging} {...handlers}>
       <Header status={snapshot.status} onNew={startNew} />
-      <ConversationView chat={chat} snapshot={snapshot}>
+      <ConversationView chat={chat} snapshot={snapshot} onEdit={edit}>
         {isEmpty && <Welcome onSuggest={suggest} onFiles={attach} />}
       </ConversationView>
       <footer className="dock">

@@ -5,7 +5,7 @@
  */
 
 import { CommandError, Connection, type ConnectionOptions, type Status } from "./connection";
-import { type AnswerEntry, type Conversation, EMPTY, isRunning, reduce, type Action, runningTurn, type Submission, unanswered } from "./conversation";
+import { type AnswerEntry, type Conversation, EMPTY, isRunning, reduce, type Action, runningTurn, type Submission, unanswered, type UserEntry } from "./conversation";
 import { uuid } from "./identifiers";
 import { readJson, remember } from "./memory";
 import type { SessionEvent } from "./protocol";
@@ -139,8 +139,15 @@ export class Chat {
     this.submit(submission.text, submission.images, sessionId);
   }
 
-  discard(clientMessageId: string): void {
-    this.dispatch({ type: "discarded", clientMessageId });
+  /** Take a refused message back into the composer: its pictures are attached again, its text is the value. */
+  takeBack({ key, text, images }: UserEntry): string {
+    this.dispatch({ type: "discarded", clientMessageId: key });
+    const attachments = images.map(({ image_id: imageId }, index): Attachment => {
+      const { url, name } = this.picture(imageId);
+      return { key: uuid(), name: name ?? `Picture ${index + 1}`, url, state: "ready", progress: 1, error: null, imageId };
+    });
+    this.update({ attachments: [...this.snapshot.attachments, ...attachments] });
+    return text;
   }
 
   /** Stop the running turn; what was seen is kept. */
@@ -245,10 +252,9 @@ export class Chat {
   }
 
   private cancel(turnId: string, answer: AnswerEntry | null): void {
-    const sessionId = this.snapshot.conversation.sessionId ?? "";
     const seen = answer ? [...answer.text].length : 0; // In code points, as the server counts.
     this.connection
-      .reliable(() => ({ type: "turn.cancel", session_id: sessionId, turn_id: turnId, seen_chars: seen }))
+      .reliable(() => ({ type: "turn.cancel", turn_id: turnId, seen_chars: seen }))
       .catch(() => this.update({ stopping: false })); // It had ended already.
   }
 

@@ -38,7 +38,7 @@ export interface AnswerEntry {
   activity: Activity | null;
 }
 
-export type Activity = { stage: "queued"; position: number } | { stage: string; done: number | null; total: number | null };
+export type Activity = { stage: "queued"; position: number } | { stage: "tool"; name: string } | { stage: string; done: number | null; total: number | null };
 
 export type Entry = UserEntry | AnswerEntry;
 
@@ -137,6 +137,8 @@ function apply(entries: Entry[], event: SessionEvent): Entry[] {
       return updateAnswer(entries, event.turn_id, () => ({
         activity: { stage: event.stage, done: event.done ?? null, total: event.total ?? null },
       }));
+    case "tool.called":
+      return updateAnswer(entries, event.turn_id, () => ({ activity: { stage: "tool", name: event.name } }));
     case "turn.delta":
       return updateAnswer(entries, event.turn_id, (answer) => ({
         status: "streaming",
@@ -163,7 +165,7 @@ function committed(entries: Entry[], message: Message): Entry[] {
 
 function committedQuestion(entries: Entry[], message: Message): Entry[] {
   const images = message.parts.filter((p) => p.type === "image");
-  const text = textOf(message.parts);
+  const text = textOf(message.parts) || toolOf(message.parts);
   const own = entries.find((e): e is UserEntry => e.kind === "user" && isSame(e, message, text, images));
   if (own?.state === "sent") return entries;
   const entry: UserEntry = {
@@ -217,7 +219,13 @@ function isSame(entry: UserEntry, message: Message, text: string, images: ImageP
 }
 
 function textOf(parts: Part[]): string {
-  return parts.flatMap((p) => (p.type === "text" ? [p.text] : [])).join("\n\n");
+  return parts.flatMap((p) => (p.type === "text" ? [p.text] : [])).join("");
+}
+
+/** A tool that was asked for without words, as one would type it. */
+function toolOf(parts: Part[]): string {
+  const call = parts.find((p) => p.type === "tool_call");
+  return call ? `/${call.name}` : "";
 }
 
 function withoutKey(entries: Entry[], key: string): Entry[] {

@@ -79,6 +79,8 @@ export interface ImageUse {
   seen: boolean;
   width?: number | null;
   height?: number | null;
+  /** Why it was not seen. */
+  reason?: string | null;
 }
 
 export interface Usage {
@@ -107,11 +109,13 @@ export type SessionEvent = InSession &
     | { type: "session.opened" | "session.updated" | "session.deleted" }
     | { type: "session.snapshot"; messages: Message[] }
     | { type: "message.created"; message: Message }
+    /** `position` counts from 1. */
     | { type: "turn.queued"; turn_id: string; position: number }
     | { type: "turn.started"; turn_id: string; attempt?: number; engine?: string; model?: string }
     | { type: "turn.progress"; turn_id: string; stage: string; done?: number | null; total?: number | null }
     | { type: "turn.delta"; turn_id: string; text: string; tokens?: TokenWeight[] | null }
-    | { type: "tool.called" | "tool.finished"; turn_id?: string; name?: string }
+    | { type: "tool.called"; turn_id: string; name: string; arguments?: unknown }
+    | { type: "tool.finished"; turn_id: string; name: string; result?: unknown }
     | {
         type: "turn.finished";
         turn_id: string;
@@ -160,7 +164,7 @@ export type Command =
   | { type: "image.begin"; upload_id: string; sha256: string; bytes: number; mime: string }
   | { type: "image.end"; upload_id: string }
   | { type: "turn.submit"; session_id: string; client_message_id: string; text: string; images: string[] }
-  | { type: "turn.cancel"; session_id: string; turn_id: string; seen_chars: number }
+  | { type: "turn.cancel"; turn_id: string; seen_chars: number }
   | { type: "ping" };
 
 /** Any server frame, before its type is known. */

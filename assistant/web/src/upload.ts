@@ -19,7 +19,7 @@ const MOST_DROPS = 4;
 const WINDOW_BYTES = 1024 * 1024;
 const DRAIN_MS = 15;
 const FALLBACK_MIME = "application/octet-stream";
-const OUT_OF_STEP = new Set(["upload_out_of_order", "upload_unknown"]);
+const OUT_OF_STEP = new Set(["upload_out_of_order", "upload_unknown", "upload_incomplete"]);
 
 export interface UploadedImage {
   imageId: string;
@@ -66,8 +66,9 @@ export async function upload(link: UploadLink, { file, signal, onProgress }: Upl
     await link.whenReady();
     const { generation } = link;
     const check = (): void => {
-      signal.throwIfAborted();
       if (link.generation !== generation) throw new ConnectionLost();
+      if (signal.aborted) leave(link, begin.upload_id);
+      signal.throwIfAborted();
     };
     try {
       const begun = await link.request(begin);
@@ -101,6 +102,11 @@ async function sendFrom(
     onProgress(Math.max(0, Math.min(data.length, offset + step) - link.buffered) / data.length);
     while (link.buffered > WINDOW_BYTES) await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
   }
+}
+
+/** Let the server forget a picture that was removed on the way: it counts the uploads that are open. */
+function leave(link: UploadLink, uploadId: string): void {
+  link.request({ type: "image.end", upload_id: uploadId }).catch(() => {}); // Refused, as it is not whole.
 }
 
 function uploaded(ack: Ack): UploadedImage {

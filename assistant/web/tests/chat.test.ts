@@ -83,6 +83,23 @@ describe("sending", () => {
     expect(chat.send("what?")).toBe(true);
   });
 
+  it("takes a refused message back, with its pictures", async () => {
+    const { chat, socket, entries } = load();
+    socket().welcome();
+    chat.attach([cat()]);
+    await settle();
+    socket().ack("image.begin", { image_id: "i_1" });
+    await settle();
+    chat.send("what?");
+    socket().refuse("turn.submit", "too_many_images");
+    await settle();
+    const refused = entries()[0]!;
+    expect(refused).toMatchObject({ state: "refused", error: "too_many_images!" });
+    expect(refused.kind === "user" && chat.takeBack(refused)).toBe("what?");
+    expect(entries()).toEqual([]);
+    expect(chat.snapshot.attachments).toMatchObject([{ state: "ready", name: "cat.png", imageId: "i_1" }]);
+  });
+
   it("sends what was not acknowledged again after a reload, under the same id", async () => {
     const first = load();
     first.socket().welcome();
@@ -110,7 +127,7 @@ describe("stopping", () => {
     await settle();
     socket().say(log(1, { type: "turn.delta", turn_id: "t_1", text: "a 🐈" }));
     chat.stop();
-    expect(socket().last("turn.cancel")).toMatchObject({ session_id: "s_1", turn_id: "t_1", seen_chars: 3 });
+    expect(socket().last("turn.cancel")).toEqual({ type: "turn.cancel", id: expect.any(String) as string, turn_id: "t_1", seen_chars: 3 });
     expect(chat.snapshot.stopping).toBe(true);
     socket().say(log(2, { type: "turn.finished", turn_id: "t_1", status: "cancelled" }));
     expect(chat.snapshot.stopping).toBe(false);

@@ -88,6 +88,8 @@ describe("a turn", () => {
     const working = run([event(3, { type: "turn.progress", turn_id: "t_1", stage: "prefill", done: 1, total: 3 })], queued);
     expect(answer(working).activity).toEqual({ stage: "prefill", done: 1, total: 3 });
     expect(answer(run([delta(4, "A")], working)).activity).toBeNull();
+    const called = event(4, { type: "tool.called", turn_id: "t_1", name: "caption" });
+    expect(answer(run([called], working)).activity).toEqual({ stage: "tool", name: "caption" });
   });
 
   it("keeps tool parts apart from the text", () => {

@@ -137,5 +137,6 @@ describe("upload", () => {
     socket().ack("image.begin", { offset: 0 });
     await expect(done).rejects.toMatchObject({ name: "AbortError" });
     expect(socket().binary).toEqual([]);
+    expect(socket().last("image.end")["upload_id"]).toBe(socket().last("image.begin")["upload_id"]);
   });
 });

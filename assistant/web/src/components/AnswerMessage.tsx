@@ -36,7 +36,7 @@ export const AnswerMessage = memo(function AnswerMessage({ chat, entry, showWeig
       {text !== "" && (
         <Markdown text={text} weights={showWeights && hasWeights ? weights : NO_WEIGHTS} strongest={strongest(weights)} />
       )}
-      {running && (text === "" || entry.activity !== null) && <Working activity={entry.activity} />}
+      {running && (text === "" || isNews(entry.activity)) && <Working activity={entry.activity} />}
       <Ending chat={chat} entry={entry} />
       {!running && (
         <footer className="answer-foot">
@@ -104,11 +104,18 @@ const STAGES: Record<string, string> = {
   encoding: "Looking at the picture",
   prefill: "Reading",
   decode: "Writing",
+  working: "Still thinking",
 };
+
+/** Beside text that grows, a bare sign of life says nothing. */
+function isNews(activity: Activity | null): boolean {
+  return activity !== null && activity.stage !== "working";
+}
 
 function activityWords(activity: Activity | null): string {
   if (activity === null) return "Thinking";
-  if ("position" in activity) return activity.position > 0 ? `Waiting, ${activity.position} ahead` : "Waiting";
+  if ("position" in activity) return activity.position > 1 ? `Waiting, ${activity.position - 1} ahead` : "Waiting";
+  if ("name" in activity) return `Using ${activity.name}`;
   const stage = STAGES[activity.stage] ?? activity.stage;
   return activity.done !== null && activity.total !== null && activity.total > 1
     ? `${stage}, ${activity.done} of ${activity.total}`

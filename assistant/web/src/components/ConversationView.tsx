@@ -9,8 +9,16 @@ import { UserMessage } from "./UserMessage";
 
 const NEAR_END_PX = 48;
 
+interface Props {
+  chat: Chat;
+  snapshot: Snapshot;
+  onEdit: (text: string) => void;
+  /** What an empty conversation shows. */
+  children: ReactNode;
+}
+
 /** The messages. Follows the end while the reader is there, and leaves a reader who scrolled up alone. */
-export function ConversationView({ chat, snapshot, children }: { chat: Chat; snapshot: Snapshot; children: ReactNode }) {
+export function ConversationView({ chat, snapshot, onEdit, children }: Props) {
   const { entries } = snapshot.conversation;
   const [showWeights, setShowWeights] = useState(() => readJson("show-weights", true));
   const waiting = unanswered(snapshot.conversation);
@@ -25,7 +33,7 @@ export function ConversationView({ chat, snapshot, children }: { chat: Chat; sna
         {children}
         {entries.map((entry) =>
           entry.kind === "user" ? (
-            <UserMessage key={entry.key} chat={chat} entry={entry} />
+            <UserMessage key={entry.key} chat={chat} entry={entry} onEdit={onEdit} />
           ) : (
             <AnswerMessage key={entry.key} chat={chat} entry={entry} showWeights={showWeights} onToggleWeights={toggleWeights} />
           ),

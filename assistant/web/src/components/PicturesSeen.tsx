@@ -6,7 +6,7 @@ import { EyeIcon, WarnIcon } from "./Icons";
 export function PicturesSeen({ chat, images }: { chat: Chat; images: ImageUse[] }) {
   if (images.length === 0) return null;
   const seen = images.filter((i) => i.seen);
-  const unseen = images.flatMap((image, index) => (image.seen ? [] : [chat.picture(image.image_id).name ?? `picture ${index + 1}`]));
+  const unseen = images.flatMap((image, index) => (image.seen ? [] : [unseenWords(chat, image, index)]));
   return (
     <ul className="seen" aria-label="Pictures of this answer">
       {seen.length > 0 && (
@@ -23,6 +23,11 @@ export function PicturesSeen({ chat, images }: { chat: Chat; images: ImageUse[] 
       )}
     </ul>
   );
+}
+
+function unseenWords(chat: Chat, { image_id, reason }: ImageUse, index: number): string {
+  const name = chat.picture(image_id).name ?? `picture ${index + 1}`;
+  return reason ? `${name} (${reason})` : name;
 }
 
 function size({ width, height }: ImageUse): string {

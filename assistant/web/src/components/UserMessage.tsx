@@ -2,7 +2,14 @@ import type { Chat } from "../chat";
 import type { UserEntry } from "../conversation";
 import { Picture } from "./Picture";
 
-export function UserMessage({ chat, entry }: { chat: Chat; entry: UserEntry }) {
+interface Props {
+  chat: Chat;
+  entry: UserEntry;
+  /** A refused message goes back to the composer. */
+  onEdit: (text: string) => void;
+}
+
+export function UserMessage({ chat, entry, onEdit }: Props) {
   return (
     <article className="message user" data-testid="message-user" data-status={entry.state} aria-label="You">
       {entry.images.length > 0 && (
@@ -19,8 +26,8 @@ export function UserMessage({ chat, entry }: { chat: Chat; entry: UserEntry }) {
           <button type="button" className="link" onClick={() => chat.again(entry.key, entry)}>
             Try again
           </button>
-          <button type="button" className="link" onClick={() => chat.discard(entry.key)}>
-            Remove
+          <button type="button" className="link" onClick={() => onEdit(chat.takeBack(entry))}>
+            Edit
           </button>
         </div>
       )}
