@@ -1,0 +1,342 @@
+"""The contract of ``ConversationStore``, ``TurnQueue`` and ``PictureStore``: on the private Redis and on Debian's."""
+
+import asyncio
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from assistant.bootstrap import Stores, open_stores
+from assistant.clock import SystemClock
+from assistant.domain.errors import Conflict, LimitReached, NotFound
+from assistant.domain.events import MessageCreated, TurnDelta, TurnFinished, TurnProgress, read_event
+from assistant.domain.messages import ImagePart, Message, TextPart
+from assistant.domain.turns import Submission, TurnOptions, conversation_until
+from assistant.ports import Claim, EngineInfo, LostClaim, StoredPicture
+from assistant.stores import conversations as conversations_module
+from assistant.stores import keys
+from assistant.stores.bells import Bells
+from assistant.stores.connection import connect
+from assistant.stores.queue import RedisQueue
+
+ENGINE = EngineInfo("test", "test-1", context_tokens=100, default_max_tokens=10, slots=1)
+OWNER = "anonymous"
+
+
+@pytest.fixture(scope="module")
+def debian_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Debian's redis-server over TCP, as an operator runs it."""
+    server = shutil.which("redis-server")
+    if server is None:
+        raise RuntimeError("redis-server is missing: apt-get install redis-server")
+    socket = tmp_path_factory.mktemp("debian") / "redis.sock"
+    process = subprocess.Popen(
+        [server, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(socket.parent)],
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 10
+    while not socket.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    yield f"unix://{socket}"
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture(params=["embedded", "debian"])
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("redis_url" if request.param == "embedded" else "debian_redis_url"))
+
+
+@pytest.fixture(params=["folder", "redis"])
+def blob_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
+    return tmp_path / "blobs" if request.param == "folder" else None
+
+
+@pytest.fixture
+async def stores(url: str) -> AsyncIterator[Stores]:
+    async with _empty(url, None) as opened:
+        yield opened
+
+
+class _empty:
+    """Stores on an emptied Redis."""
+
+    def __init__(self, url: str, folder: Path | None) -> None:
+        self._url = url
+        self._opened = open_stores(url, folder)
+
+    async def __aenter__(self) -> Stores:
+        client = connect(self._url)
+        await client.flushall()
+        await client.aclose()
+        return await self._opened.__aenter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._opened.__aexit__(None, None, None)
+
+
+def submission(text: str = "hello", key: str = "c-1", **more: object) -> Submission:
+    return Submission.model_validate({"client_message_id": key, "text": text, **more})
+
+
+async def claimed(stores: Stores, worker: str = "w1", wait: float = 1.0) -> Claim:
+    for _ in range(20):
+        claim = await stores.queue.claim(worker, ENGINE, wait)
+        if claim is not None:
+            return claim
+    raise AssertionError("nothing to claim")
+
+
+def reply(claim: Claim, text: str) -> list[MessageCreated | TurnFinished]:
+    message = Message(
+        message_id="m_reply",
+        role="assistant",
+        parts=(TextPart(text=text),),
+        turn_id=claim.turn_id,
+        created_at=SystemClock().now(),
+    )
+    return [MessageCreated(message=message), TurnFinished(turn_id=claim.turn_id, status="completed")]
+
+
+async def test_a_submission_is_in_the_log_and_in_the_queue(stores: Stores) -> None:
+    session, start = await stores.conversations.create(OWNER)
+    assert start.seq == 0
+    image = ImagePart(image_id="i_1", width=3, height=2)
+    accepted = await stores.conversations.submit(
+        OWNER, session, submission("¿qué?", images=(image,), options=TurnOptions(max_tokens=7))
+    )
+    entries = await stores.conversations.read(session, 0)
+    placed = read_event(entries[0].json)
+    assert [entry.seq for entry in entries] == [1]
+    assert (placed.place.session_id, placed.place.epoch, placed.place.seq) == (session, start.epoch, 1)
+    assert isinstance(placed.event, MessageCreated)
+    assert placed.event.message.parts == (image, TextPart(text="¿qué?"))
+    claim = await claimed(stores)
+    assert (claim.turn_id, claim.session_id, claim.owner) == (accepted.turn_id, session, OWNER)
+    assert claim.options == TurnOptions(max_tokens=7)
+    assert claim.attempt == 1
+    assert not claim.committed
+
+
+async def test_the_same_message_is_one_turn(stores: Stores) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    accepted = await asyncio.gather(*(stores.conversations.submit(OWNER, session, submission()) for _ in range(50)))
+    assert len({one.turn_id for one in accepted}) == 1
+    assert sum(not one.duplicate for one in accepted) == 1
+    assert (await stores.conversations.head(OWNER, session)).seq == 1
+    await claimed(stores)
+    assert await stores.queue.claim("w2", ENGINE, 0.05) is None
+
+
+async def test_the_same_key_with_other_content_is_a_conflict(stores: Stores) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    await stores.conversations.submit(OWNER, session, submission("one"))
+    with pytest.raises(Conflict) as caught:
+        await stores.conversations.submit(OWNER, session, submission("two"))
+    assert caught.value.code == "client_message_id_reused"
+
+
+async def test_strangers_find_nothing(stores: Stores) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    accepted = await stores.conversations.submit(OWNER, session, submission())
+    for attempt in (
+        stores.conversations.head("eve", session),
+        stores.conversations.submit("eve", session, submission(key="c-2")),
+        stores.conversations.cancel("eve", session, accepted.turn_id, 0),
+        stores.conversations.head(OWNER, "s_none"),
+        stores.conversations.cancel(OWNER, session, "t_none", 0),
+    ):
+        with pytest.raises(NotFound):
+            await attempt
+    assert (await stores.conversations.head(OWNER, session)).seq == 1
+
+
+async def test_events_are_numbered_without_gaps_whatever_stream_they_are_in(stores: Stores) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    await stores.conversations.submit(OWNER, session, submission())
+    claim = await claimed(stores)
+    for part in ("a", "b"):
+        progress = TurnProgress(turn_id=claim.turn_id, stage="prefill", done=1, total=2)
+        await stores.queue.append(claim, [progress, TurnDelta(turn_id=claim.turn_id, text=part)])
+    await stores.queue.finish(claim, reply(claim, "ab"), "completed")
+    entries = await stores.conversations.read(session, 0)
+    kinds = [read_event(entry.json).event.type for entry in entries]
+    assert [entry.seq for entry in entries] == list(range(1, 9))
+    assert kinds == [
+        "message.created",
+        "turn.started",
+        "turn.progress",
+        "turn.delta",
+        "turn.progress",
+        "turn.delta",
+        "message.created",
+        "turn.finished",
+    ]
+    assert await stores.conversations.read(session, 6) == entries[6:]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7])
+async def test_reading_in_pieces_gives_the_same_as_at_once(stores: Stores, limit: int) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    await stores.conversations.submit(OWNER, session, submission())
+    claim = await claimed(stores)
+    for part in "abcdefgh":
+        await stores.queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text=part)])
+    await stores.queue.finish(claim, reply(claim, "abcdefgh"), "completed")
+    whole = await stores.conversations.read(session, 0)
+    pieces, after = [], 0
+    while part_read := await stores.conversations.read(session, after, limit):
+        pieces += part_read
+        after = part_read[-1].seq
+    assert pieces == whole
+
+
+async def test_turns_of_a_session_run_one_after_another(stores: Stores) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    turns = [await stores.conversations.submit(OWNER, session, submission(key=f"c-{n}")) for n in range(3)]
+    first = await claimed(stores)
+    assert await stores.queue.claim("w2", ENGINE, 0.05) is None
+    await stores.queue.finish(first, reply(first, "one"), "completed")
+    second = await claimed(stores)
+    assert [first.turn_id, second.turn_id] == [turn.turn_id for turn in turns[:2]]
+    history = conversation_until(second.turn_id, await stores.conversations.messages(session))
+    assert [message.role for message in history] == ["user", "assistant", "user"]
+    events = [read_event(entry.json).event for entry in await stores.conversations.read(session, 0)]
+    assert [event.position for event in events if event.type == "turn.queued"] == [1, 2]
+
+
+async def test_only_so_many_turns_wait(stores: Stores) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    for number in range(1 + conversations_module.MOST_WAITING_TURNS):
+        await stores.conversations.submit(OWNER, session, submission(key=f"c-{number}"))
+    head = await stores.conversations.head(OWNER, session)
+    with pytest.raises(LimitReached) as caught:
+        await stores.conversations.submit(OWNER, session, submission(key="c-more"))
+    assert caught.value.code == "too_many_turns"
+    assert caught.value.retry_after
+    assert await stores.conversations.head(OWNER, session) == head
+    again = await stores.conversations.submit(OWNER, session, submission(key="c-0"))
+    assert again.duplicate, "a repeated message is known even where no new one is taken"
+
+
+async def test_a_silent_worker_loses_its_turn_and_its_late_writes_are_refused(stores: Stores, url: str) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    await stores.conversations.submit(OWNER, session, submission())
+    async with _impatient(url) as queue:
+        late = None
+        while late is None:
+            late = await queue.claim("late", ENGINE, 0.5)
+        await queue.append(late, [TurnDelta(turn_id=late.turn_id, text="half an ")])
+        await asyncio.sleep(0.15)
+        heir = await queue.claim("heir", ENGINE, 0.5)
+        assert heir is not None
+        assert (heir.turn_id, heir.attempt, heir.committed) == (late.turn_id, 2, "half an ")
+        head = await stores.conversations.head(OWNER, session)
+        for write in (
+            queue.append(late, [TurnDelta(turn_id=late.turn_id, text="lie")]),
+            queue.renew(late),
+            queue.finish(late, reply(late, "lie"), "completed"),
+        ):
+            with pytest.raises(LostClaim):
+                await write
+        assert await stores.conversations.head(OWNER, session) == head
+        await queue.finish(heir, reply(heir, "half an answer"), "completed")
+        with pytest.raises(LostClaim):
+            await queue.finish(heir, reply(heir, "half an answer"), "completed")
+
+
+class _impatient:
+    """A queue whose leases are short."""
+
+    def __init__(self, url: str) -> None:
+        self._clients = [connect(url), connect(url, blocking=True)]
+        self._bells = Bells(self._clients[0])
+
+    async def __aenter__(self) -> RedisQueue:
+        return RedisQueue(self._clients[0], self._clients[1], self._bells, SystemClock(), lease_seconds=0.1)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._bells.close()
+        for client in self._clients:
+            await client.aclose()
+
+
+async def test_a_renewed_lease_is_kept(stores: Stores, url: str) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    await stores.conversations.submit(OWNER, session, submission())
+    async with _impatient(url) as queue:
+        claim = None
+        while claim is None:
+            claim = await queue.claim("slow", ENGINE, 0.5)
+        for _ in range(6):
+            await asyncio.sleep(0.04)
+            await queue.renew(claim)
+            assert await queue.claim("eager", ENGINE, 0.01) is None
+        await queue.finish(claim, reply(claim, "done"), "completed")
+
+
+async def test_a_cancel_rings_whenever_it_came(stores: Stores) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    before = await stores.conversations.submit(OWNER, session, submission())
+    await stores.conversations.cancel(OWNER, session, before.turn_id, 0)
+    claim = await claimed(stores)
+    async with asyncio.timeout(2), stores.queue.watch_cancel(claim) as bell:
+        await bell.wait()
+    await stores.queue.finish(claim, reply(claim, ""), "cancelled")
+
+    after = await stores.conversations.submit(OWNER, session, submission(key="c-2"))
+    claim = await claimed(stores)
+    async with asyncio.timeout(2), stores.queue.watch_cancel(claim) as bell:
+        waiting = asyncio.create_task(bell.wait())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        await stores.conversations.cancel(OWNER, session, after.turn_id, 3)
+        await waiting
+    await stores.queue.finish(claim, reply(claim, ""), "cancelled")
+    await stores.conversations.cancel(OWNER, session, after.turn_id, 3)  # ended: stays as it is
+
+
+async def test_a_bell_rings_for_each_change(stores: Stores) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    async with asyncio.timeout(3), stores.conversations.watch(session) as bell:
+        await bell.wait()
+        await asyncio.sleep(0.05)  # the confirmation of the subscription may ring once more
+        for number in range(3):
+            waiting = asyncio.create_task(bell.wait())
+            await stores.conversations.submit(OWNER, session, submission(key=f"c-{number}"))
+            await waiting
+
+
+async def test_every_key_of_a_conversation_has_an_end(stores: Stores, url: str) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    for key in ("c-1", "c-2"):
+        await stores.conversations.submit(OWNER, session, submission(key=key))
+    claim = await claimed(stores)
+    await stores.queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text="x")])
+    picture = StoredPicture("i_1", "a" * 64, "b" * 64, 1, 1, resized=False)
+    await stores.pictures.add(OWNER, picture, b"bytes")
+    client = connect(url)
+    names = [name for name in await client.keys("*") if name != keys.JOBS]
+    endless = [name for name in names if await client.ttl(name) < 0]
+    await client.aclose()
+    assert len(names) >= 9
+    assert not endless
+
+
+async def test_pictures_are_their_owners(url: str, blob_folder: Path | None) -> None:
+    async with _empty(url, blob_folder) as stores:
+        picture = StoredPicture("i_1", "a" * 64, "b" * 64, 640, 480, resized=True)
+        await stores.pictures.add(OWNER, picture, b"\x00bytes\xff")
+        assert await stores.pictures.get(OWNER, "i_1") == picture
+        assert await stores.pictures.find(OWNER, "b" * 64) == picture
+        assert await stores.pictures.data(picture) == b"\x00bytes\xff"
+        assert await stores.pictures.find("eve", "b" * 64) is None
+        with pytest.raises(NotFound):
+            await stores.pictures.get("eve", "i_1")
+        gone = StoredPicture("i_2", "c" * 64, "d" * 64, 1, 1, resized=False)
+        with pytest.raises(NotFound) as caught:
+            await stores.pictures.data(gone)
+        assert caught.value.code == "image_gone"
