@@ -65,8 +65,13 @@ function useFollowEnd(sendKey: string | null) {
 
   useEffect(() => {
     const element = scroller.current!;
+    let top = 0;
     const scrolled = (): void => {
-      following.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
+      const near = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX;
+      // Only going up is leaving: content that grew below is followed.
+      if (near) following.current = true;
+      else if (element.scrollTop < top) following.current = false;
+      top = element.scrollTop;
       setAtEnd(following.current);
     };
     const grown = new ResizeObserver(() => {
