@@ -1,0 +1,122 @@
+"""The page in Debian's Chromium, with the real model: drop a photo, watch the caption come, reload, find it again."""
+
+import base64
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from tests.conftest import Server
+from tests.photos import photo
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_DROP = """
+([selector, name, data]) => {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name, { type: "image/jpeg" }));
+  const zone = document.querySelector(selector);
+  for (const kind of ["dragenter", "dragover", "drop"])
+    zone.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+}
+"""
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        raise RuntimeError("chromium is missing: apt-get install chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        page = await browser.new_page()
+        problems: list[str] = []
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: _only_here(request.url, problems))
+        yield page
+        await browser.close()
+    assert not problems
+
+
+def _only_here(url: str, problems: list[str]) -> None:
+    if not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "blob:", "data:")):
+        problems.append(f"the page asked another host: {url}")
+
+
+async def drop(page: Page, picture: Path) -> None:
+    data = base64.b64encode(picture.read_bytes()).decode()
+    await page.evaluate(_DROP, ['[data-testid="drop-zone"]', picture.name, data])
+
+
+async def test_a_dropped_photo_gets_a_streamed_caption_that_survives_a_reload(page: Page, model_server: Server) -> None:
+    cat = photo("cat")
+    await page.goto(model_server.url)
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "ready")
+    await drop(page, cat)
+    await expect(page.get_by_test_id("attachment")).to_have_attribute("data-state", "ready", timeout=15_000)
+    await page.get_by_test_id("composer").fill("What is in this picture?")
+    await page.get_by_test_id("send").click()
+    answer = page.get_by_test_id("message-assistant")
+    lengths = await _lengths_while_streaming(page)
+    await expect(answer).to_have_attribute("data-status", "completed", timeout=60_000)
+    text = await answer.inner_text()
+    assert "cat" in text.lower()
+    assert len(set(lengths)) > 2, "the answer did not stream"
+
+    await page.reload()
+    await expect(page.get_by_test_id("message-user")).to_contain_text("What is in this picture?")
+    await expect(answer).to_have_attribute("data-status", "completed")
+    assert (await answer.inner_text()).split() == text.split() or "cat" in (await answer.inner_text()).lower()
+    picture = page.get_by_test_id("message-user").locator("img")
+    await expect(picture).to_be_visible()
+    assert await picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+
+
+async def _lengths_while_streaming(page: Page) -> list[int]:
+    """Lengths of the answer's text, watched by the page itself until the answer is complete."""
+    lengths: list[int] = await page.evaluate(
+        """() => new Promise((resolve) => {
+          const lengths = [];
+          const timer = setInterval(() => {
+            const answer = document.querySelector('[data-testid="message-assistant"]');
+            if (!answer) return;
+            lengths.push(answer.innerText.length);
+            if (answer.dataset.status !== "streaming") { clearInterval(timer); resolve(lengths); }
+          }, 20);
+        })"""
+    )
+    return lengths
+
+
+async def test_stop_keeps_the_text_so_far(page: Page, model_server: Server) -> None:
+    await page.goto(model_server.url)
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "ready")
+    await page.get_by_test_id("new-conversation").click()
+    await page.get_by_test_id("composer").fill("Write a long story about the sea.")
+    await page.get_by_test_id("composer").press("Enter")
+    await page.get_by_test_id("stop").click()
+    answer = page.get_by_test_id("message-assistant")
+    await expect(answer).to_have_attribute("data-status", "cancelled", timeout=20_000)
+
+
+async def test_a_bad_file_is_told_beside_it(page: Page, model_server: Server, tmp_path: Path) -> None:
+    await page.goto(model_server.url)
+    bad = tmp_path / "words.jpg"
+    bad.write_text("these are words")
+    await page.get_by_test_id("file-input").set_input_files(bad)
+    attachment = page.get_by_test_id("attachment")
+    await expect(attachment).to_have_attribute("data-state", "error")
+    await expect(attachment).to_contain_text("not a picture")
