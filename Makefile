@@ -1,0 +1,47 @@
+# `make` lists the targets. ARGS="..." goes to the program that a target runs; PYTHON=... chooses the Python of .venv.
+
+BIN := .venv/bin
+SETUP := @scripts/setup
+export PYTHON
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test lint format lock train bench setup clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: setup ## set up once, then serve http://127.0.0.1:8000
+	@exec $(BIN)/assistant serve $(ARGS)
+
+setup: ## only set up what `make run` needs
+	$(SETUP) run
+
+test: ## set up what the tests need, then run every check and test
+	$(SETUP) test
+	@$(MAKE) --no-print-directory lint
+	scripts/setup npm test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: ## ruff, mypy, import-linter
+	$(SETUP) lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: ## let ruff fix and format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: ## write the lock files anew; ARGS=--upgrade takes the newest versions
+	$(SETUP) lock $(ARGS)
+
+train: setup ## train the packaged adapter from the Tux Paint stamps
+	$(BIN)/vlbm train --recipe stamps $(ARGS)
+
+bench: setup ## time turns through the websocket
+	$(BIN)/python benchmarks/turn.py $(ARGS)
+
+clean: ## remove all that set-up and checks made
+	rm -rf .venv .cache/setup .cache/testdata assistant/web/dist assistant/web/node_modules
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
