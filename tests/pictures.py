@@ -50,7 +50,8 @@ def jpeg_with_metadata(comment: bytes = b"") -> bytes:
     place = exif.get_ifd(0x8825)
     place[1], place[2] = "N", (52.0, 31.0, 12.0)
     place[29] = GPS.decode()
-    return jpeg(exif=exif.tobytes(), **({"comment": comment} if comment else {}))
+    options: dict[str, Any] = {"comment": comment} if comment else {}
+    return jpeg(exif=exif.tobytes(), **options)
 
 
 def jpeg_cmyk() -> bytes:
@@ -63,7 +64,8 @@ def jpeg_multi_picture() -> bytes:
 
 
 def png(mode: str = "RGB", size: tuple[int, int] = (64, 48)) -> bytes:
-    return save(halves(size).convert(mode), "PNG")
+    picture = halves(size).quantize(4) if mode == "P" else halves(size).convert(mode)
+    return save(picture, "PNG")
 
 
 def png_palette_transparent() -> bytes:
