@@ -18,7 +18,7 @@ def test_a_value_that_looks_like_a_variable_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("values", [{}, {"name": "a"}, {"name": "a", "place": "b", "more": "c"}])
 def test_variables_must_be_given_exactly(values: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="'greet' takes .*'name', 'place'"):
+    with pytest.raises(ValueError, match=r"'greet' takes .*'name', 'place'"):
         parse_prompt(SOURCE).render(**values)
 
 

@@ -147,16 +147,13 @@ def test_text_chunks_do_no_harm(key: str, text: str) -> None:
     assert normalise(pictures.png_with_text(key, text)).width == 64
 
 
+def test_a_jpeg_with_broken_metadata_is_read() -> None:
+    assert normalise(pictures.jpeg(exif=b"Exif\x00\x00no TIFF header")).width == 64
+
+
 @pytest.mark.xfail(strict=True, raises=PictureError, reason="exif_transpose raises SyntaxError: called image_truncated")
-@pytest.mark.parametrize(
-    "data",
-    [
-        pytest.param(pictures.jpeg(exif=b"Exif\x00\x00no TIFF header"), id="jpeg"),
-        pytest.param(pictures.png_with_text("exif", "x"), id="png"),
-    ],
-)
-def test_a_whole_picture_with_broken_metadata_is_read(data: bytes) -> None:
-    assert normalise(data).width == 64
+def test_a_png_with_broken_metadata_is_read() -> None:
+    assert normalise(pictures.png_with_text("exif", "x")).width == 64
 
 
 @pytest.mark.parametrize(
