@@ -160,8 +160,12 @@ class Accepted:
 class Bell(Protocol):
     """Rings when something new may be in a log. May ring for nothing; never misses."""
 
-    async def wait(self) -> None:
-        """Return at the next ring, at once if it rang since the last call."""
+    async def wait(self) -> list[LogEntry]:
+        """Return at the next ring, at once if it rang since the last call.
+
+        What is returned came with the ring, in order, and saves a look at the log. It may be less than what is new,
+        nothing even: only the log is whole.
+        """
 
 
 class ConversationStore(Protocol):

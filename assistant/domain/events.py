@@ -65,11 +65,15 @@ class TurnQueued(Value):
 
 
 class TurnStarted(Value):
-    """A worker took the turn. ``attempt`` counts from 1; a later attempt goes on from the text already sent."""
+    """A worker took the turn. ``attempt`` counts from 1; a later attempt goes on from the text already sent.
+
+    With ``restart`` the text sent so far is void, because the store has lost it: the answer begins again.
+    """
 
     type: Literal["turn.started"] = "turn.started"
     turn_id: str
     attempt: int
+    restart: bool = False
     engine: str
     model: str
 

@@ -5,6 +5,7 @@ what is sent within ``SEND_SECONDS`` is let go; it comes back with its cursor.
 """
 
 import asyncio
+import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -36,7 +37,7 @@ from assistant.gateway.wire import (
     TurnSubmitAck,
 )
 from assistant.images import ImageLimits, normalise
-from assistant.ports import ConversationStore, Cursor, PictureStore, StoredPicture
+from assistant.ports import ConversationStore, Cursor, LogEntry, PictureStore, StoredPicture
 from assistant.service.submissions import Submissions
 from assistant.version import SERVER
 
@@ -221,9 +222,12 @@ class Peer:
                 await self._send(snapshot)
         async with self._conversations.watch(session_id) as bell:
             while True:
-                await bell.wait()
+                fresh = await bell.wait()
                 try:
-                    after = await self._catch_up(session_id, after)
+                    if _continues(after, fresh):
+                        after = await self._send_entries(after, fresh)
+                    else:
+                        after = await self._catch_up(session_id, after)
                 except Unavailable:  # the bell rings when the store is back
                     log.warning("the store does not answer: a tail waits")
                 except ConnectionClosed:
@@ -233,12 +237,17 @@ class Peer:
         limit = 200
         while True:
             entries = await self._conversations.read(session_id, after, limit)
-            async with self._ack_first:
-                for entry in entries:
-                    await self._send_text(entry.json)
-                    after = entry.seq
+            after = await self._send_entries(after, entries)
             if len(entries) < limit:
                 return after
+
+    async def _send_entries(self, after: int, entries: list[LogEntry]) -> int:
+        async with self._ack_first:
+            for entry in entries:
+                if entry.seq > after:
+                    await self._send_text(entry.json)
+                    after = entry.seq
+        return after
 
     async def _send(self, frame: Frame) -> None:
         await self._send_text(frame.to_json())
@@ -251,6 +260,13 @@ class Peer:
             log.info("a client does not read: letting it go")
             self._socket.transport.abort()
             raise ConnectionClosedError(None, None) from None
+
+
+def _continues(after: int, entries: list[LogEntry]) -> bool:
+    """Whether these entries leave no gap behind ``after`` or between them."""
+    if not entries or entries[0].seq > after + 1:
+        return False
+    return all(later.seq == earlier.seq + 1 for earlier, later in itertools.pairwise(entries))
 
 
 def _ready(command_id: str, picture: StoredPicture) -> ImageReadyAck:

@@ -1,7 +1,8 @@
-"""Bells: tell readers that a log grew or a turn is to stop. Carries no data and promises nothing but a ring.
+"""Bells: tell readers that a log grew or a turn is to stop. Promises nothing but a ring.
 
-One subscription connection a process serves all bells. A ring lost with the connection does no harm: when it is back,
-every bell rings, and each reader looks from its own cursor.
+A new event comes along with its ring, so that a reader who is up to date needs not ask for it. One subscription
+connection a process serves all bells. What is lost with the connection does no harm: when it is back, every bell rings
+empty-handed, and each reader looks in the log from its own cursor. So does a reader that fell far behind.
 """
 
 import asyncio
@@ -12,23 +13,36 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from assistant.ports import Bell
+from assistant.ports import Bell, LogEntry
+
+
+MOST_ENTRIES = 64
+"""A reader further behind than this reads the log instead."""
 
 
 class RingingBell(Bell):
     """A bell that starts rung, so that its first wait returns at once."""
 
-    def __init__(self, *, rung: bool = True) -> None:
+    def __init__(self) -> None:
         self._rung = asyncio.Event()
-        if rung:
-            self._rung.set()
-
-    def ring(self) -> None:
         self._rung.set()
+        self._entries: list[LogEntry] = []
+        self._missed = True
 
-    async def wait(self) -> None:
+    def ring(self, entry: LogEntry | None) -> None:
+        """Ring, with what is new where it is known."""
+        self._rung.set()
+        self._missed = self._missed or entry is None or len(self._entries) >= MOST_ENTRIES
+        if self._missed:
+            self._entries.clear()
+        elif entry is not None:
+            self._entries.append(entry)
+
+    async def wait(self) -> list[LogEntry]:
         await self._rung.wait()
         self._rung.clear()
+        entries, self._entries, self._missed = self._entries, [], False
+        return entries
 
 
 class Bells:
@@ -40,9 +54,9 @@ class Bells:
         self._listener: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
-    async def watch(self, channel: str, *, rung: bool = True) -> AsyncIterator[RingingBell]:
-        """A bell on a channel. With ``rung`` it also rings whenever a ring may have been missed."""
-        bell = RingingBell(rung=rung)
+    async def watch(self, channel: str) -> AsyncIterator[RingingBell]:
+        """A bell on a channel. It also rings whenever a ring may have been missed."""
+        bell = RingingBell()
         first = channel not in self._bells
         self._bells.setdefault(channel, set()).add(bell)
         try:
@@ -79,11 +93,18 @@ class Bells:
                 continue
             if message is not None and message["type"] in ("message", "subscribe"):
                 # The confirmation of a subscription rings too: something may have come just before it.
+                entry = _entry(message["data"]) if message["type"] == "message" else None
                 for bell in self._bells.get(message["channel"], ()):
-                    bell.ring()
+                    bell.ring(entry)
 
     async def _subscribe_again(self) -> None:
         if self._bells:
             await self._pubsub.subscribe(*self._bells)
         else:
             await asyncio.sleep(0.05)
+
+
+def _entry(data: str) -> LogEntry | None:
+    """What a script published: the number and the JSON of an event, or nothing."""
+    seq, _, json = data.partition(" ")
+    return LogEntry(int(seq), json) if json else None

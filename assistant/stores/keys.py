@@ -5,7 +5,8 @@ key                      kind    holds
 ======================== ======= ======================================================================
 va:{c:ID}:meta           hash    owner, epoch, seq, active turn, created
 va:{c:ID}:events         stream  what lasts: messages, tool events, ends of turns; ids are ``seq-0``
-va:{c:ID}:live           stream  deltas and progress, ids from the same count; gone an hour after the last
+va:{c:ID}:live           stream  deltas and progress, ids from the same count; in memory only, gone an hour
+                                 after the last
 va:{c:ID}:idem           hash    client message id -> body hash, turn id, message id
 va:{c:ID}:pending        list    turns that wait for the active one
 va:{c:ID}:turn:TURN      hash    status, fence, attempts, options, cancel

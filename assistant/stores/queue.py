@@ -23,7 +23,7 @@ from assistant.domain.events import (
     read_event,
 )
 from assistant.domain.turns import TurnOptions
-from assistant.ports import Bell, Claim, Clock, EngineInfo, LostClaim, TurnQueue
+from assistant.ports import Bell, Claim, Clock, EngineInfo, LogEntry, LostClaim, TurnQueue
 from assistant.stores import keys
 from assistant.stores.bells import Bells
 from assistant.stores.connection import BLOCK_SECONDS, Script, entries, reporting
@@ -64,14 +64,19 @@ class RedisQueue(TurnQueue):
         if job is None:
             return None
         job_id, session_id, turn_id = job
-        started = TurnStarted(turn_id=turn_id, attempt=1, engine=engine.name, model=engine.model)
+        started = TurnStarted(turn_id=turn_id, attempt=1, restart=False, engine=engine.name, model=engine.model)
         answer = await self._claim.run(
             self._redis,
-            [keys.meta(session_id), keys.events(session_id), keys.turn(session_id, turn_id)],
+            [
+                keys.meta(session_id),
+                keys.events(session_id),
+                keys.live(session_id),
+                keys.turn(session_id, turn_id),
+            ],
             [
                 session_id,
                 rfc3339(self._clock.now()),
-                started.to_json().replace(',"attempt":1', "", 1),
+                started.to_json().replace(',"attempt":1,"restart":false', "", 1),
                 self._lease,
                 keys.bell(session_id),
             ],
@@ -187,11 +192,11 @@ class _CancelBell(Bell):
         self._turn = turn
         self._rung = rung
 
-    async def wait(self) -> None:
+    async def wait(self) -> list[LogEntry]:
         while True:
             await self._rung.wait()
             if await self._redis.hexists(self._turn, "cancel"):
-                return
+                return []
 
 
 def _job(entry: tuple[str, dict[str, str]]) -> tuple[str, str, str]:

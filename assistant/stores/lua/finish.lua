@@ -9,9 +9,12 @@ if state[1] ~= fence or state[2] ~= 'running' then return 'lost' end
 
 local epoch = redis.call('HGET', meta, 'epoch')
 for i = 9, #ARGV do
-  local seq = redis.call('HINCRBY', meta, 'seq', 1)
+  local seq = redis.call('HGET', meta, 'seq') + 1
+  redis.call('HSET', meta, 'seq', seq)
   local place = string.format('{"session_id":"%s","epoch":"%s","seq":%d,"at":"%s",', session_id, epoch, seq, at)
-  redis.call('XADD', events, seq .. '-0', 'e', place .. ARGV[i]:sub(2))
+  local json = place .. ARGV[i]:sub(2)
+  redis.call('XADD', events, seq .. '-0', 'e', json)
+  redis.call('PUBLISH', bell, seq .. ' ' .. json)
 end
 redis.call('HSET', turn, 'status', status)
 redis.call('XACK', jobs, group, job)
@@ -21,5 +24,4 @@ local following = redis.call('LPOP', pending)
 redis.call('HSET', meta, 'active', following or '')
 if following then redis.call('XADD', jobs, '*', 's', session_id, 't', following) end
 for _, name in ipairs({meta, events, turn}) do redis.call('EXPIRE', name, ttl) end
-redis.call('PUBLISH', bell, '')
 return 'ok'

@@ -20,9 +20,12 @@ if active ~= '' and waiting >= tonumber(most) then return {'busy'} end
 
 local epoch = redis.call('HGET', meta, 'epoch')
 local function append(stream, json)
-  local seq = redis.call('HINCRBY', meta, 'seq', 1)
+  local seq = redis.call('HGET', meta, 'seq') + 1
+  redis.call('HSET', meta, 'seq', seq)
   local place = string.format('{"session_id":"%s","epoch":"%s","seq":%d,"at":"%s",', session_id, epoch, seq, at)
-  redis.call('XADD', stream, seq .. '-0', 'e', place .. json:sub(2))
+  local json = place .. json:sub(2)
+  redis.call('XADD', stream, seq .. '-0', 'e', json)
+  redis.call('PUBLISH', bell, seq .. ' ' .. json)
 end
 
 redis.call('HSET', idem, key, body .. ' ' .. turn_id .. ' ' .. message_id)
@@ -37,5 +40,4 @@ else
   redis.call('EXPIRE', live, 3600)
 end
 for _, name in ipairs({meta, events, idem, pending, turn}) do redis.call('EXPIRE', name, ttl) end
-redis.call('PUBLISH', bell, '')
 return {'accepted', turn_id, message_id}

@@ -1,0 +1,169 @@
+"""Time of a turn through the websocket, and the share of it that is not the model's.
+
+    python benchmarks/turn.py [--engine vlbm|scripted] [--runs 9] [--image FILE]
+
+Starts ``assistant serve`` with a private data folder, plays turns with one client, and prints medians:
+
+* first token: from sending ``turn.submit`` to the first ``turn.delta`` in hand; the engine's own share is
+  ``usage.engine_first_token_ms``, counted in its thread from the request to the first token; the rest is gateway,
+  Redis and queue;
+* a delta: from the worker having its tokens (the event's ``at``) to the client having it.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from websockets.asyncio.client import ClientConnection, connect
+
+from assistant.client import Client
+from assistant.gateway.wire import SUBPROTOCOL
+
+TOKENS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One measured turn, in milliseconds."""
+
+    first_token: float
+    whole: float
+    engine_first_token: float
+    engine_whole: float
+    deltas: tuple[float, ...]
+
+
+async def play(socket: ClientConnection, session_id: str, number: str, text: str, images: list[str]) -> Turn:
+    """Submit a turn and clock it."""
+    command = {
+        "type": "turn.submit",
+        "id": number,
+        "session_id": session_id,
+        "client_message_id": number,
+        "text": text,
+        "images": images,
+        "options": {"max_tokens": TOKENS},
+    }
+    frame = json.dumps(command)
+    start = time.perf_counter()
+    await socket.send(frame)
+    first, deltas = 0.0, []
+    while True:
+        received = await socket.recv()
+        now, wall = time.perf_counter(), time.time()
+        event = json.loads(received)
+        if event["type"] == "turn.delta":
+            first = first or (now - start) * 1000
+            deltas.append((wall - datetime.fromisoformat(event["at"]).timestamp()) * 1000)
+        elif event["type"] == "error":
+            raise SystemExit(f"the turn was refused: {event['message']}")
+        elif event["type"] == "turn.finished":
+            usage = event["usage"]
+            return Turn(
+                first, (now - start) * 1000, usage["engine_first_token_ms"], usage["engine_ms"], tuple(deltas)
+            )
+
+
+async def measure(url: str, runs: int, picture: bytes) -> dict[str, list[Turn]]:
+    """Text turns, and turns with a picture whose features are not yet known, in turn; one conversation each."""
+    turns: dict[str, list[Turn]] = {"text turn": [], "image turn": []}
+    async with Client(url) as client:
+        for run in range(runs + 1):
+            session = await client.open()
+            image = await client.upload(_variant(picture, run))
+            for name, images in (("text turn", []), ("image turn", [image])):
+                async with _raw(url) as socket:
+                    await _command(socket, "session.open", session_id=session.session_id)
+                    text = "What is this?" if images else "Name three colours."
+                    turn = await play(socket, session.session_id, f"{run}-{name[:4]}", text, images)
+                if run:  # the first of each warms up
+                    turns[name].append(turn)
+                session = await client.open()
+    return turns
+
+
+def _raw(url: str) -> Any:
+    return connect(url, subprotocols=[SUBPROTOCOL], compression=None, max_size=None)
+
+
+async def _command(socket: ClientConnection, kind: str, **fields: Any) -> None:
+    await socket.recv()  # hello
+    for command_id, (name, body) in enumerate((("auth", {"token": None}), (kind, fields))):
+        await socket.send(json.dumps({"type": name, "id": f"o{command_id}", **body}))
+        await socket.recv()
+
+
+def _variant(picture: bytes, number: int) -> bytes:
+    """The picture with one pixel changed: another hash, so that its features are computed again."""
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    image.putpixel((0, 0), (number % 256, number // 256, 0))
+    encoded = io.BytesIO()
+    image.save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+def report(turns: dict[str, list[Turn]]) -> None:
+    """Print medians."""
+    print(f"{'':12}{'first token':>13}{'engine':>10}{'rest':>8}{'whole':>10}{'engine':>10}{'rest':>8}{'a delta':>10}")
+    for name, played in turns.items():
+
+        def median(values: list[float]) -> str:
+            return f"{statistics.median(values):.2f}"
+
+        print(
+            f"{name:12}"
+            f"{median([turn.first_token for turn in played]):>13}"
+            f"{median([turn.engine_first_token for turn in played]):>10}"
+            f"{median([turn.first_token - turn.engine_first_token for turn in played]):>8}"
+            f"{median([turn.whole for turn in played]):>10}"
+            f"{median([turn.engine_whole for turn in played]):>10}"
+            f"{median([turn.whole - turn.engine_whole for turn in played]):>8}"
+            f"{median([delta for turn in played for delta in turn.deltas]):>10}"
+        )
+    print("milliseconds, medians; 'rest' is not the model's")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", choices=("vlbm", "scripted"), default="vlbm")
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--image", type=Path)
+    asked = parser.parse_args()
+    picture = asked.image.read_bytes() if asked.image else _gradient()
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, engine {asked.engine}, ", end="")
+    print(f"{asked.runs} runs, {TOKENS} tokens an answer at most")
+    with tempfile.TemporaryDirectory() as data:
+        command = [str(Path(sys.executable).parent / "assistant"), "serve", "--port", "0", "--data", data]
+        server = subprocess.Popen([*command, "--engine", asked.engine], stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            address = next(found[0] for line in server.stdout if (found := re.search(r"http://\S+", line)))
+            url = address.replace("http", "ws", 1) + "/v1/ws"
+            report(asyncio.run(measure(url, asked.runs, picture)))
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _gradient() -> bytes:
+    encoded = io.BytesIO()
+    Image.radial_gradient("L").resize((640, 480)).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+if __name__ == "__main__":
+    main()
