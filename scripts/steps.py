@@ -74,7 +74,7 @@ def key(inputs: Iterable[Path | str]) -> str:
 
 
 def run(title: str, command: list[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
-    """Run a command and show for how long; what it prints is shown when it fails.
+    """Run a command and show for how long; the end of what it prints is shown when it fails.
 
     Raises:
         SetupError: the command failed.
@@ -90,8 +90,7 @@ def run(title: str, command: list[str | Path], *, cwd: Path, env: Mapping[str, s
             process.wait()
             raise
         if process.returncode:
-            output.seek(0)
-            sys.stderr.write(output.read().decode(errors="replace"))
+            sys.stderr.write(_tail(output, 4000).strip() + "\n")
             raise SetupError(f"{title}: failed after {seconds:.0f} s, see above. Run it again to go on from here.")
 
 
@@ -119,8 +118,11 @@ def _show_until_done(title: str, process: subprocess.Popen[bytes], output: Binar
 
 
 def _last_line(output: BinaryIO) -> str:
-    """The end of what the command printed, read without moving its place in the file."""
-    size = os.fstat(output.fileno()).st_size
-    tail = os.pread(output.fileno(), 2000, max(0, size - 2000)).decode(errors="replace")
-    lines = [line.strip() for line in tail.replace("\r", "\n").splitlines() if line.strip()]
+    lines = [line.strip() for line in _tail(output, 2000).replace("\r", "\n").splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+def _tail(output: BinaryIO, length: int) -> str:
+    """The end of what a command printed, read without moving its place in the file."""
+    size = os.fstat(output.fileno()).st_size
+    return os.pread(output.fileno(), length, max(0, size - length)).decode(errors="replace")
