@@ -25,9 +25,9 @@ def declare_missing_operators() -> None:
     global _library
     if _library is not None or _compiled_operators_load():
         return
-    library = torch.library.Library("torchvision", "DEF")
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS.values():
-        library.define(schema)
+        library.define(schema)  # type: ignore[no-untyped-call]
     _library = library
 
 
@@ -43,7 +43,7 @@ def _compiled_operators_load() -> bool:
         return False
     for binary in Path(spec.submodule_search_locations[0]).glob("_C*.so"):
         try:
-            torch.ops.load_library(str(binary))
+            torch.ops.load_library(str(binary))  # type: ignore[no-untyped-call]
         except (OSError, RuntimeError):
             continue
     return hasattr(torch.ops.torchvision, "nms")

@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 
 
 @strict
-class VLBMConfig(PreTrainedConfig):
+class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """Sizes and names of the parts.
 
     Attributes:
@@ -60,10 +60,11 @@ class VLBMConfig(PreTrainedConfig):
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self, **kwargs: Any) -> None:
-        super().__post_init__(**kwargs)
+        super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
         self.fusion_layers = tuple(self.fusion_layers)
         text = self.text_config
-        assert isinstance(text, PreTrainedConfig)
+        if not isinstance(text, PreTrainedConfig):
+            raise ConfigError(f"text_config must configure a language model, got {type(text).__name__}")
         self.tie_word_embeddings = bool(text.tie_word_embeddings)
         layers = int(text.num_hidden_layers)
         wrong = [layer for layer in self.fusion_layers if not 0 <= layer < layers]

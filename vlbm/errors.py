@@ -9,8 +9,8 @@
     +-- PromptTooLong           a prompt beyond the model's context; carries the numbers
     +-- DataError               a data source that cannot be prepared or read
 
-Messages are written for the person at the keyboard: what is wrong, and what to do. Errors of misuse by a programmer stay
-Python's own (`TypeError`, `ValueError`).
+Messages are written for the person at the keyboard: what is wrong, and what to do. Errors of misuse by a programmer
+stay Python's own (`TypeError`, `ValueError`).
 """
 
 from __future__ import annotations

@@ -79,10 +79,10 @@ class WeightedSum(nn.Module):
     """R = alpha*F + beta*M, with alpha and beta per channel times a gate per token.
 
     F joins two readings of the memory. One is usual multi-head attention through a narrow value projection. The other
-    copies: the heads' average attention over evidence tokens carries their content through a full-width map that starts
-    as the identity, so that a word which was never in a training caption can still be spoken. Keys hold the token before
-    each evidence token and queries hold the current input token, and both start from one projection: attention begins
-    life as an induction head (Olsson et al. 2022) and continues words of several tokens.
+    copies: the heads' average attention over evidence tokens carries their content through a full-width map that
+    starts as the identity, so that a word which was never in a training caption can still be spoken. Keys hold the
+    token before each evidence token and queries hold the current input token, and both start from one projection:
+    attention begins life as an induction head (Olsson et al. 2022) and continues words of several tokens.
 
     F is scaled to the RMS of M, so ||alpha*F|| / ||beta*M|| does not depend on the layer's scale. alpha starts at zero,
     everything it multiplies does not: the first step already has a gradient, and the first forward is the bare model's.
@@ -162,7 +162,8 @@ class WeightedSum(nn.Module):
         """||alpha*F|| / (||alpha*F|| + ||beta*M||) per token [b,t]."""
         with torch.no_grad():
             a, k = added.norm(dim=-1), kept.norm(dim=-1)
-            return a / (a + k).clamp_min(1e-12)
+            share: torch.Tensor = a / (a + k).clamp_min(1e-12)
+            return share
 
 
 _FUSIONS: dict[str, Callable[..., WeightedSum]] = {"weighted_sum": WeightedSum}

@@ -73,8 +73,10 @@ def read_gguf(path: Path) -> LanguageWeights:
     config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name)
     config.dtype = torch.float32
     with torch.device("meta"):
-        skeleton = AutoModelForCausalLM.from_config(config)
-    parsed = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=skeleton, torch_dtype=torch.float32)
+        skeleton = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    parsed = load_gguf_checkpoint(  # type: ignore[no-untyped-call]
+        str(path), return_tensors=True, model_to_load=skeleton, torch_dtype=torch.float32
+    )
     tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
     return LanguageWeights(config=config, state=parsed["tensors"], tokenizer=tokenizer)
 

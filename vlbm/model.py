@@ -19,15 +19,14 @@ from typing import Any
 
 import torch
 from torch import nn
-
-import vlbm._torchvision  # noqa: F401 (must run before transformers)
 from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+import vlbm._torchvision  # noqa: F401 (must run before transformers)
 from vlbm.config import VLBMConfig
 from vlbm.encoders import encoder as encoder_spec
 from vlbm.evidence.table import EvidenceTable
-from vlbm.fusion import Prepared, fusion, unit
+from vlbm.fusion import Prepared, WeightedSum, fusion, unit
 from vlbm.language import decoder_layers
 from vlbm.perception import MemoryBuilder, Visual, average_views
 
@@ -43,7 +42,7 @@ class _Pass:
     weights: list[torch.Tensor] = field(default_factory=list)
 
 
-# A context variable, not an attribute: two threads may run forwards of one model, and a copy of a model shares no state.
+# A context variable, not an attribute: two threads may run forwards of one model, and a copy shares no state with it.
 _current: ContextVar[_Pass | None] = ContextVar("vlbm_fusion_pass", default=None)
 
 
@@ -78,7 +77,7 @@ class VLBMOutput(CausalLMOutputWithPast):
     image_weight: torch.Tensor | None = None
 
 
-class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):
+class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
     """A causal language model that sees.
 
     Attributes:
@@ -91,15 +90,18 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     config_class = VLBMConfig
     base_model_prefix = ""
+    embedding_mean: torch.Tensor
     main_input_name = "input_ids"
-    input_modalities = ("image", "text")
+    input_modalities = ["image", "text"]  # noqa: RUF012 (the base class declares it so)
     _supports_sdpa = True
     _no_split_modules: list[str] = []  # noqa: RUF012 (the base class declares it so)
 
     def __init__(self, config: VLBMConfig) -> None:
         super().__init__(config)
         spec = encoder_spec(config.encoder)
-        self.language_model: Any = AutoModelForCausalLM.from_config(config.text_config)
+        self.language_model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+            config.text_config
+        )
         self.encoder = spec.build().requires_grad_(False).eval()
         self.evidence = EvidenceTable(config, classes=spec.classes, width=spec.width)
         width = self.language_model.config.hidden_size
@@ -112,11 +114,11 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):
         for index, layer in enumerate(config.fusion_layers):
             layers[layer].register_forward_hook(_hook(index))
         self.register_buffer("embedding_mean", torch.zeros(width))
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
         """Parts made here initialise themselves when built; transformers calls this for what a checkpoint lacks."""
-        if isinstance(module, nn.Module) and hasattr(module, "reset_parameters") and module in self.fusions:
+        if isinstance(module, (WeightedSum, MemoryBuilder)):
             module.reset_parameters()
 
     def train(self, mode: bool = True) -> VLBMForConditionalGeneration:
@@ -231,4 +233,4 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """transformers' generate; pictures are encoded once, before the first token."""
         if pixel_values is not None:
             kwargs["memories"] = self.remember(self.look(pixel_values))
-        return super().generate(*args, **kwargs)
+        return super().generate(*args, **kwargs)  # type: ignore[misc]

@@ -1,8 +1,8 @@
 """The default model, assembled from installed packages without a network, and loading in general.
 
-Language and encoder weights come from packages; the trained rest (fusions, projection, evidence tables) is shipped beside
-this file. The first start converts the language weights into a cache folder; later starts map that file into memory.
-This module knows files and checksums, and nothing of how the parts compute.
+Language and encoder weights come from packages; the trained rest (fusions, projection, evidence tables) is shipped
+beside this file. The first start converts the language weights into a cache folder; later starts map that file into
+memory. This module knows files and checksums, and nothing of how the parts compute.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def load(
         if type(error).__name__ != "SafetensorError":
             raise
         raise WeightsDamaged(f"the weights in {name} cannot be read ({error}): copy the folder again") from error
-    return model.eval(), processor
+    model.eval()  # type: ignore[no-untyped-call]
+    return model, processor
 
 
 def load_packaged(
@@ -99,7 +100,8 @@ def load_packaged(
     config = read_config(folder, language)
     model = assemble(config, language_file=language / LANGUAGE_FILE)
     load_adapter(model, folder / ADAPTER)
-    return model.eval(), make_processor(config, language)
+    model.eval()  # type: ignore[no-untyped-call]
+    return model, make_processor(config, language)
 
 
 def verify(folder: Path) -> None:
@@ -240,9 +242,8 @@ def load_adapter(model: VLBMForConditionalGeneration, path: Path) -> None:
     own = model.state_dict()
     wanted = set(adapter_keys(own))
     if set(state) != wanted:
-        raise WeightsDamaged(
-            f"{path} lacks {sorted(wanted - set(state))[:3]} and has unknown {sorted(set(state) - wanted)[:3]}: {advice}"
-        )
+        lacks, unknown = sorted(wanted - set(state))[:3], sorted(set(state) - wanted)[:3]
+        raise WeightsDamaged(f"{path} lacks {lacks} and has unknown {unknown}: {advice}")
     for key, value in state.items():
         if value.shape != own[key].shape:
             raise WeightsDamaged(

@@ -68,9 +68,9 @@ class MemoryBuilder(nn.Module):
         grid, evidence = visual.grid, visual.evidence
         b, n, _ = grid.shape
         cells = unit(self.project(unit(grid)))  # [b,n,d]
-        words = unit(embeddings[evidence.tokens] - mean)  # [b,e,d]
+        words = unit(embeddings[evidence.tokens].to(mean.dtype) - mean)  # [b,e,d]
         words = torch.where(evidence.ends.unsqueeze(-1), self.end, words)
-        before = unit(embeddings[evidence.previous.clamp_min(0)] - mean)
+        before = unit(embeddings[evidence.previous.clamp_min(0)].to(mean.dtype) - mean)
         before = torch.where((evidence.previous == START).unsqueeze(-1), self.start, before)
         traits = (
             self.kind(evidence.kind)

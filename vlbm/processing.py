@@ -1,6 +1,6 @@
 """Pictures and text into what the model takes: a transformers processor.
 
-A picture becomes views: the whole picture fitted into the square, its centre, and both mirrored. The whole picture gives
+A picture becomes views: the whole picture made square, its centred square, and both mirrored. The whole picture gives
 the grid; class probabilities are averaged over all views. Text goes through the tokenizer unchanged: a picture takes no
 tokens in the prompt. This module knows nothing of weights.
 """
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-
-import vlbm._torchvision  # noqa: F401 (must run before transformers)
 from transformers import BaseImageProcessor, BatchFeature, ProcessorMixin
 
+import vlbm._torchvision  # noqa: F401 (must run before transformers)
 from vlbm.errors import PictureError
 
+SQUASHABLE = 2.0  # above this ratio of sides, stretching harms more than empty margins
 ANSWER_HEADER = "<|im_start|>assistant\n"
 # SmolLM2's own template, where a message's content may also be a list of parts (transformers' multimodal form): the
 # text of the parts is joined, pictures leave no trace in the text.
@@ -62,10 +62,11 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def whole(picture: Image.Image, size: int) -> Image.Image:
-    """The whole picture in a square, its shape kept, on its own mean colour."""
+    """The whole picture in a square: stretched where it is nearly square, else on a ground of its own mean colour."""
+    longer, shorter = max(picture.size), min(picture.size)
+    if longer <= SQUASHABLE * shorter:
+        return picture.resize((size, size), Image.Resampling.BICUBIC)
     fitted = ImageOps.contain(picture, (size, size), Image.Resampling.BICUBIC)
-    if fitted.size == (size, size):
-        return fitted
     mean = fitted.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     canvas = Image.new("RGB", (size, size), mean)
     canvas.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
@@ -73,8 +74,8 @@ def whole(picture: Image.Image, size: int) -> Image.Image:
 
 
 def centre(picture: Image.Image, size: int) -> Image.Image:
-    """The centred square of the picture, 7/8 of its shorter side: what the encoder was trained on."""
-    return ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC, bleed=1 / 16)
+    """The centred square of the picture, as wide as its shorter side."""
+    return ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
 
 
 class VLBMImageProcessor(BaseImageProcessor):
@@ -86,8 +87,8 @@ class VLBMImageProcessor(BaseImageProcessor):
         self,
         image_size: int = 224,
         views: int = 4,
-        image_mean: tuple[float, ...] = (0.485, 0.456, 0.406),
-        image_std: tuple[float, ...] = (0.229, 0.224, 0.225),
+        image_mean: tuple[float, ...] = (0.5, 0.5, 0.5),
+        image_std: tuple[float, ...] = (0.5, 0.5, 0.5),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -103,7 +104,8 @@ class VLBMImageProcessor(BaseImageProcessor):
         pixels = torch.stack([self.pixels(self._as_picture(item)) for item in flat])
         return BatchFeature({"pixel_values": pixels}, tensor_type=None)
 
-    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
+    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:  # type: ignore[override]
+        """As `preprocess`."""
         return self.preprocess(images, *args, **kwargs)
 
     def pixels(self, picture: Image.Image) -> torch.Tensor:
@@ -135,7 +137,9 @@ class VLBMProcessor(ProcessorMixin):
     tokenizer_class = "AutoTokenizer"
 
     def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None) -> None:
-        super().__init__(image_processor, tokenizer, chat_template=chat_template or CHAT_TEMPLATE)
+        super().__init__(  # type: ignore[no-untyped-call]
+            image_processor, tokenizer, chat_template=chat_template or CHAT_TEMPLATE
+        )
 
     def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> BatchFeature:
         """Tokenise text and prepare pictures.

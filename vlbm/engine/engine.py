@@ -97,8 +97,8 @@ class Engine:
         The pictures of the latest message that has any take part; older ones are reported as not seen.
 
         Yields:
-            `Progress` while pictures are encoded and the prompt is read, `Looked` where there are pictures, a `Token` for
-            each token, and one `End`.
+            `Progress` while pictures are encoded and the prompt is read, `Looked` where there are pictures, a `Token`
+            for each token, and one `End`.
 
         Raises:
             PromptTooLong: prompt and answer do not fit the context.

@@ -17,8 +17,8 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 def render(processor: Any, messages: Sequence[Message], prefix: str = "") -> list[int]:
     """Token ids of a conversation, up to and with the header of the answer and what it begins with.
 
-    A user message that has pictures and no text asks `PICTURE_QUESTION`: a picture takes no tokens, and an empty message
-    would ask nothing.
+    A user message that has pictures and no text asks `PICTURE_QUESTION`: a picture takes no tokens, and an empty
+    message would ask nothing.
     """
     chat = [{"role": message.role, "content": _content(message)} for message in messages]
     text = processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)

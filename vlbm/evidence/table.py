@@ -2,14 +2,15 @@
 
 Two sources. *Names*: the encoder's class probabilities, added up to everyday names ("tabby", "Egyptian cat" -> "cat"),
 and the fine name where one class stands out. *Memory*: the captions of the most similar pictures of a small index
-(retrieval-augmented captioning, as in SmallCap, Ramos et al. 2023). The tables are buffers of token ids and features, so
-a saved model carries them; this module has nothing to learn and knows nothing of the fusion.
+(retrieval-augmented captioning, as in SmallCap, Ramos et al. 2023). The tables are buffers of token ids and features,
+so a saved model carries them; this module has nothing to learn and knows nothing of the fusion.
 
 Shapes: b batch, c classes, g everyday names, N pictures in memory, d_v encoder width, e evidence tokens.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -46,21 +47,29 @@ class Evidence:
     ends: torch.Tensor
     mask: torch.Tensor
 
-    def map(self, change: object) -> Evidence:
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Evidence:
         """The same evidence with `change` applied to every tensor."""
-        assert callable(change)
         return Evidence(**{f.name: change(getattr(self, f.name)) for f in fields(self)})
 
 
-def runs_to_evidence(
-    runs: torch.Tensor, *, kind: torch.Tensor, rank: torch.Tensor, confidence: torch.Tensor
-) -> Evidence:
-    """Lay runs of tokens out as evidence slots, each run followed by its end.
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Evidence before it is laid out: r names and captions a picture.
 
-    Args:
-        runs: token ids [b,r,l], padded with -1.
-        kind, rank, confidence: of each run [b,r].
+    Attributes:
+        tokens: token ids [b,r,l], padded with -1; a run of nothing but -1 is absent.
+        kind, rank, confidence: of each run [b,r] (see `Evidence`).
     """
+
+    tokens: torch.Tensor
+    kind: torch.Tensor
+    rank: torch.Tensor
+    confidence: torch.Tensor
+
+
+def lay_out(found: Runs) -> Evidence:
+    """Runs of tokens as evidence slots, each run followed by its end."""
+    runs, kind, rank, confidence = found.tokens, found.kind, found.rank, found.confidence
     b, r, length = runs.shape
     tokens = torch.cat([runs, runs.new_full((b, r, 1), -1)], dim=2)  # [b,r,l+1]
     previous = torch.cat([runs.new_full((b, r, 1), START), runs], dim=2)
@@ -71,15 +80,24 @@ def runs_to_evidence(
     def flat(value: torch.Tensor) -> torch.Tensor:
         return value.unsqueeze(2).expand(b, r, length + 1).reshape(b, -1)
 
-    return Evidence(
-        tokens=tokens.clamp_min(0).reshape(b, -1),
-        previous=previous.reshape(b, -1),
-        kind=flat(kind),
-        rank=flat(rank),
-        confidence=flat(confidence),
-        ends=ends.reshape(b, -1),
-        mask=(used | ends).reshape(b, -1),
+    return _compact(
+        Evidence(
+            tokens=tokens.clamp_min(0).reshape(b, -1),
+            previous=previous.reshape(b, -1),
+            kind=flat(kind),
+            rank=flat(rank),
+            confidence=flat(confidence),
+            ends=ends.reshape(b, -1),
+            mask=(used | ends).reshape(b, -1),
+        )
     )
+
+
+def _compact(evidence: Evidence) -> Evidence:
+    """Used slots first, and no more slots than the fullest picture needs: padding would cost in every fused layer."""
+    order = (~evidence.mask).to(torch.uint8).argsort(dim=1, stable=True)
+    most = int(evidence.mask.sum(dim=1).max()) if evidence.mask.numel() else 0
+    return evidence.map(lambda value: value.gather(1, order)[:, :most])
 
 
 class EvidenceTable(nn.Module):
@@ -109,31 +127,29 @@ class EvidenceTable(nn.Module):
         self.register_buffer("feature_mean", torch.zeros(width))
 
     def forward(self, logits: torch.Tensor, pooled: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Evidence:
-        """Look up the evidence of pictures.
+        """The evidence of pictures (see `find`)."""
+        return lay_out(self.find(logits, pooled, exclude=exclude))
+
+    def find(self, logits: torch.Tensor, pooled: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Runs:
+        """Look up names and captions of pictures.
 
         Args:
-            logits: class probabilities as logits [b,c] (log of the average over views).
+            logits: log of the class probabilities, averaged over views [b,c].
             pooled: pooled features [b,d_v].
             exclude: pictures of the memory that may not be found, per picture [b,N] bool (leave-one-out in training).
         """
-        runs, kinds, ranks, confidences = [], [], [], []
-        for found in (self._names(logits), self._similar(pooled, exclude)):
-            for kind, tokens, confidence in found:
-                b, r = confidence.shape
-                runs.append(tokens)
-                kinds.append(torch.full((b, r), kind, device=pooled.device))
-                ranks.append(torch.arange(r, device=pooled.device).expand(b, r))
-                confidences.append(confidence)
-        if not runs:
-            empty = pooled.new_zeros((pooled.shape[0], 0))
-            return runs_to_evidence(empty.long().unsqueeze(2), kind=empty.long(), rank=empty.long(), confidence=empty)
-        length = max(run.shape[2] for run in runs)
-        padded = [nn.functional.pad(run, (0, length - run.shape[2]), value=-1) for run in runs]
-        return runs_to_evidence(
-            torch.cat(padded, dim=1).long(),
-            kind=torch.cat(kinds, dim=1),
-            rank=torch.cat(ranks, dim=1),
-            confidence=torch.cat(confidences, dim=1),
+        b = pooled.shape[0]
+        found = [*self._names(logits), *self._similar(pooled, exclude)]
+        length = max((tokens.shape[2] for _, tokens, _ in found), default=1)
+        padded = [nn.functional.pad(tokens, (0, length - tokens.shape[2]), value=-1) for _, tokens, _ in found]
+        kinds = [torch.full_like(confidence, kind, dtype=torch.long) for kind, _, confidence in found]
+        ranks = [torch.arange(confidence.shape[1]).expand(b, -1) for _, _, confidence in found]
+        empty = pooled.new_zeros((b, 0))
+        return Runs(
+            tokens=torch.cat(padded, dim=1).long() if found else empty.long().unsqueeze(2),
+            kind=torch.cat(kinds, dim=1) if found else empty.long(),
+            rank=torch.cat(ranks, dim=1).to(pooled.device) if found else empty.long(),
+            confidence=torch.cat([confidence for _, _, confidence in found], dim=1) if found else empty,
         )
 
     def group_probabilities(self, logits: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""Training: recipes that make an adapter from data, with one command each."""
