@@ -76,4 +76,7 @@ def cuda() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit({"repair": repair, "check": check, "cuda": cuda}[sys.argv[1]]())
+    try:
+        sys.exit({"repair": repair, "check": check, "cuda": cuda}[sys.argv[1]]())
+    except KeyboardInterrupt:
+        sys.exit(130)
