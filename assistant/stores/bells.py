@@ -14,7 +14,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from assistant.ports import Bell, LogEntry
-
+from assistant.stores.connection import raise_if_cancelled
 
 MOST_ENTRIES = 64
 """A reader further behind than this reads the log instead."""
@@ -82,6 +82,7 @@ class Bells:
 
     async def _listen(self) -> None:
         while True:
+            raise_if_cancelled()
             try:
                 if not self._pubsub.subscribed:
                     await self._subscribe_again()

@@ -4,6 +4,7 @@ Commands are never repeated behind our back: an append that was carried out, but
 carried out again. Whoever sent it decides; a submission is safe to send again, a delta is not.
 """
 
+import asyncio
 import functools
 import hashlib
 import inspect
@@ -32,6 +33,20 @@ def entries(answer: Any) -> Entries:
     return answer or []
 
 
+def raise_if_cancelled() -> None:
+    """End a task that was cancelled while a command was sent.
+
+    redis-py sends with ``asyncio.wait_for``, which before Python 3.12 can swallow a cancellation (bpo-37658); a loop
+    around commands would go on for ever.
+
+    Raises:
+        asyncio.CancelledError: the current task was cancelled.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 StoreClass = TypeVar("StoreClass", bound=type)
 
 
@@ -50,9 +65,11 @@ def _reported(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[
     @functools.wraps(method)
     async def report(*args: Any, **kwargs: Any) -> Any:
         try:
-            return await method(*args, **kwargs)
+            result = await method(*args, **kwargs)
         except (RedisError, OSError) as error:
             raise Unavailable("unavailable", "The store does not answer now. Try again.", retry_after=1.0) from error
+        raise_if_cancelled()
+        return result
 
     return report
 

@@ -26,7 +26,7 @@ from assistant.domain.turns import TurnOptions
 from assistant.ports import Bell, Claim, Clock, EngineInfo, LogEntry, LostClaim, TurnQueue
 from assistant.stores import keys
 from assistant.stores.bells import Bells
-from assistant.stores.connection import BLOCK_SECONDS, Script, entries, reporting
+from assistant.stores.connection import BLOCK_SECONDS, Script, entries, raise_if_cancelled, reporting
 
 _LASTING = (MessageCreated, TurnStarted, ToolCalled, ToolFinished, TurnFinished)
 
@@ -195,7 +195,9 @@ class _CancelBell(Bell):
     async def wait(self) -> list[LogEntry]:
         while True:
             await self._rung.wait()
-            if await self._redis.hexists(self._turn, "cancel"):
+            marked = await self._redis.hexists(self._turn, "cancel")
+            raise_if_cancelled()
+            if marked:
                 return []
 
 
