@@ -150,7 +150,7 @@ def test_a_field_that_does_not_fit_is_named(frame: dict[str, Any], field: str) -
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_numbers_that_are_none_are_refused(number: str) -> None:
-    frame = json.dumps(SUBMIT)[:-1] + ',"options":{"temperature":%s}}' % number
+    frame = json.dumps(SUBMIT)[:-1] + f',"options":{{"temperature":{number}}}}}'
     assert refused(frame).code in ("invalid_command", "malformed_json")
 
 
@@ -189,12 +189,10 @@ ids = st.one_of(st.text(max_size=70), st.integers(), st.none())
 def test_any_json_is_a_command_or_a_malformed_frame(frame: dict[str, Any], kind: str, name: str | int | None) -> None:
     text = json.dumps(frame | {"type": kind, "id": name}, ensure_ascii=True)
     try:
-        command = parse_command(text)
+        found: str | None = parse_command(text).id
     except MalformedFrame as error:
-        assert error.command_id in (None, name)
-        assert error.message
-    else:
-        assert command.id == name
+        found = error.command_id
+    assert found in (None, name)
 
 
 @given(st.text())

@@ -1,0 +1,346 @@
+"""Small in-memory implementations of the ports. What a test wants to go wrong, it says by a field."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from assistant.domain.errors import Conflict, NotFound
+from assistant.domain.events import Event, MessageCreated, TurnDelta, TurnFinished, TurnStatus
+from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCallPart
+from assistant.domain.turns import Submission, TurnOptions
+from assistant.ports import (
+    Accepted,
+    Bell,
+    Claim,
+    Clock,
+    ConversationStore,
+    Cursor,
+    End,
+    Engine,
+    EngineEvent,
+    EngineInfo,
+    EngineMessage,
+    EngineRequest,
+    Health,
+    LogEntry,
+    Looked,
+    PictureStore,
+    PictureUse,
+    StoredPicture,
+    Token,
+    TurnQueue,
+)
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+OWNER = "anonymous"
+
+
+class FixedClock(Clock):
+    def now(self) -> datetime:
+        return NOW
+
+
+def info(**changes: Any) -> EngineInfo:
+    fields: dict[str, Any] = {
+        "name": "fake",
+        "model": "fake-1",
+        "context_tokens": 1000,
+        "default_max_tokens": 100,
+        "slots": 2,
+    }
+    return EngineInfo(**(fields | changes))
+
+
+def end(reason: Literal["stop", "length"] = "stop") -> End:
+    return End(reason, prompt_tokens=7, completion_tokens=3, image_cells=49, first_token_ms=1.0, total_ms=2.0)
+
+
+class FakeEngine(Engine):
+    """Says what it was told to: events, or an exception to raise, or a callable to await between events.
+
+    Attributes:
+        requests: what was asked.
+        closed: how many streams were closed or came to their end.
+    """
+
+    def __init__(self, *script: Any, info_: EngineInfo | None = None) -> None:
+        self.info = info_ or info()
+        self.script = list(script)
+        self.requests: list[EngineRequest] = []
+        self.closed = 0
+
+    def count_tokens(self, messages: Sequence[EngineMessage]) -> int:
+        return sum(len(message.text.split()) for message in messages)
+
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent]:
+        self.requests.append(request)
+        try:
+            for step in self.script:
+                if isinstance(step, BaseException):
+                    raise step
+                if callable(step):
+                    await step()
+                else:
+                    yield step
+        finally:
+            self.closed += 1
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def words(text: str, weight: float | None = None) -> list[Token]:
+    """A text as tokens of a character each."""
+    return [Token(character, weight) for character in text]
+
+
+def looked(*image_ids: str, seen: bool = True, reason: str | None = None) -> Looked:
+    return Looked(tuple(PictureUse(image_id, seen, reason) for image_id in image_ids))
+
+
+class FakeBell(Bell):
+    """Rings when told to; ``error`` is raised instead."""
+
+    def __init__(self) -> None:
+        self.rung = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def wait(self) -> list[LogEntry]:
+        await self.rung.wait()
+        self.rung.clear()
+        if self.error is not None:
+            raise self.error
+        return []
+
+
+class FakeQueue(TurnQueue):
+    """Remembers what was written.
+
+    Attributes:
+        before_append: awaited before events are taken; may raise.
+        before_finish: as ``before_append``.
+    """
+
+    def __init__(self) -> None:
+        self.appended: list[Event] = []
+        self.appends: list[list[Event]] = []
+        self.finished: list[tuple[list[Event], TurnStatus]] = []
+        self.renewed = 0
+        self.cancel = FakeBell()
+        self.claims: asyncio.Queue[Claim | Exception | None] = asyncio.Queue()
+        self.watch_error: Exception | None = None
+        self.before_append: Callable[[Sequence[Event]], Any] | None = None
+        self.before_finish: Callable[[], Any] | None = None
+
+    async def claim(self, worker: str, engine: EngineInfo, wait: float) -> Claim | None:
+        found = await self.claims.get()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def append(self, claim: Claim, events: Sequence[Event]) -> None:
+        if self.before_append is not None:
+            await self.before_append(events)
+        self.appended += events
+        self.appends.append(list(events))
+
+    async def renew(self, claim: Claim) -> None:
+        self.renewed += 1
+
+    async def finish(self, claim: Claim, events: Sequence[Event], status: TurnStatus) -> None:
+        if self.before_finish is not None:
+            await self.before_finish()
+        self.finished.append((list(events), status))
+
+    def watch_cancel(self, claim: Claim) -> AbstractAsyncContextManager[Bell]:
+        return self._watching()
+
+    @contextlib.asynccontextmanager
+    async def _watching(self) -> AsyncIterator[Bell]:
+        if self.watch_error is not None:
+            raise self.watch_error
+        yield self.cancel
+
+    @property
+    def text(self) -> str:
+        """The deltas joined."""
+        return "".join(event.text for event in self.appended if isinstance(event, TurnDelta))
+
+    @property
+    def status(self) -> TurnStatus:
+        return self.finished[-1][1]
+
+    @property
+    def answer(self) -> Message | None:
+        """The assistant's message at the end of the turn, if there is one."""
+        events = self.finished[-1][0]
+        return next((event.message for event in events if isinstance(event, MessageCreated)), None)
+
+    @property
+    def last(self) -> TurnFinished:
+        event = self.finished[-1][0][-1]
+        assert isinstance(event, TurnFinished)
+        return event
+
+
+class FakeConversations(ConversationStore):
+    """Keeps messages and events in lists; every session is ``OWNER``'s.
+
+    Attributes:
+        error: raised by every method that a client reaches.
+    """
+
+    def __init__(self, *messages: Message, epoch: str = "e_1") -> None:
+        self.log: dict[str, list[LogEntry]] = {}
+        self.said = list(messages)
+        self.submitted: list[Submission] = []
+        self.cancelled: list[tuple[str, str, int]] = []
+        self.turns: set[str] = set()
+        self.epoch = epoch
+        self.error: Exception | None = None
+        self.bells: list[FakeBell] = []
+
+    def add(self, session_id: str, *events: str) -> None:
+        """Put JSON into a log and ring."""
+        entries = self.log.setdefault(session_id, [])
+        entries += [LogEntry(len(entries) + i, event) for i, event in enumerate(events, 1)]
+        for bell in self.bells:
+            bell.rung.set()
+
+    async def create(self, owner: str) -> tuple[str, Cursor]:
+        self._check()
+        session_id = f"s_{len(self.log) + 1}"
+        self.log[session_id] = []
+        return session_id, Cursor(self.epoch, 0)
+
+    async def head(self, owner: str, session_id: str) -> Cursor:
+        self._check()
+        if owner != OWNER or session_id not in self.log:
+            raise NotFound("session_not_found", "There is no such conversation.")
+        return Cursor(self.epoch, len(self.log[session_id]))
+
+    async def submit(self, owner: str, session_id: str, submission: Submission) -> Accepted:
+        await self.head(owner, session_id)
+        for before in self.submitted:
+            if before.client_message_id == submission.client_message_id:
+                if before != submission:
+                    raise Conflict("client_message_id_reused", "Another message has this id.")
+                return Accepted("t_1", "m_1", duplicate=True)
+        self.submitted.append(submission)
+        turn_id = f"t_{len(self.submitted)}"
+        self.turns.add(turn_id)
+        return Accepted(turn_id, f"m_{len(self.submitted)}", duplicate=False)
+
+    async def cancel(self, owner: str, session_id: str, turn_id: str, seen_chars: int) -> None:
+        self._check()
+        if turn_id not in self.turns:
+            raise NotFound("turn_not_found", "There is no such turn.")
+        self.cancelled.append((session_id, turn_id, seen_chars))
+
+    async def read(self, session_id: str, after: int, limit: int = 500) -> list[LogEntry]:
+        self._check()
+        return [entry for entry in self.log[session_id] if entry.seq > after][:limit]
+
+    async def messages(self, session_id: str) -> list[Message]:
+        self._check()
+        return list(self.said)
+
+    def watch(self, session_id: str) -> AbstractAsyncContextManager[Bell]:
+        return self._watching()
+
+    @contextlib.asynccontextmanager
+    async def _watching(self) -> AsyncIterator[Bell]:
+        bell = FakeBell()
+        bell.rung.set()
+        self.bells.append(bell)
+        try:
+            yield bell
+        finally:
+            self.bells.remove(bell)
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class FakePictures(PictureStore):
+    """Pictures of ``OWNER``."""
+
+    def __init__(self, *image_ids: str, size: tuple[int, int] = (64, 48)) -> None:
+        self.kept: dict[str, tuple[StoredPicture, bytes]] = {}
+        self.error: Exception | None = None
+        self.loaded: list[str] = []
+        for image_id in image_ids:
+            picture = StoredPicture(image_id, f"sha-{image_id}", f"source-{image_id}", *size, resized=False)
+            self.kept[image_id] = picture, f"bytes of {image_id}".encode()
+
+    async def add(self, owner: str, picture: StoredPicture, data: bytes) -> None:
+        self._check()
+        self.kept[picture.image_id] = picture, data
+
+    async def find(self, owner: str, source_sha256: str) -> StoredPicture | None:
+        self._check()
+        return next((p for p, _ in self.kept.values() if p.source_sha256 == source_sha256 and owner == OWNER), None)
+
+    async def get(self, owner: str, image_id: str) -> StoredPicture:
+        self._check()
+        if image_id not in self.kept or owner != OWNER:
+            raise NotFound("image_not_found", "There is no such picture. Send it again.")
+        return self.kept[image_id][0]
+
+    async def data(self, picture: StoredPicture) -> bytes:
+        self._check()
+        self.loaded.append(picture.image_id)
+        return self.kept[picture.image_id][1]
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class FakeHealth(Health):
+    def __init__(self, problem: str | None = None) -> None:
+        self.says = problem
+
+    async def problem(self) -> str | None:
+        return self.says
+
+
+def claim(**changes: Any) -> Claim:
+    fields: dict[str, Any] = {
+        "session_id": "s_1",
+        "turn_id": "t_1",
+        "owner": OWNER,
+        "job_id": "1-0",
+        "fence": 1,
+        "attempt": 1,
+        "options": TurnOptions(),
+        "committed": "",
+    }
+    return Claim(**(fields | changes))
+
+
+def question(text: str = "What is this?", *image_ids: str, turn: int = 1, tool: ToolCallPart | None = None) -> Message:
+    """A user's message."""
+    images = [ImagePart(image_id=image_id, width=64, height=48) for image_id in image_ids]
+    parts: list[Part] = [*images, *([tool] if tool else []), *([TextPart(text=text)] if text else [])]
+    return _message("user", parts, turn)
+
+
+def answer(text: str = "A cat.", turn: int = 1) -> Message:
+    """An assistant's message."""
+    return _message("assistant", [TextPart(text=text)], turn)
+
+
+def _message(role: Literal["user", "assistant"], parts: Sequence[Part], turn: int) -> Message:
+    return Message(message_id=f"m_{role}{turn}", role=role, parts=tuple(parts), turn_id=f"t_{turn}", created_at=NOW)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Wait for something to become true."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)

@@ -1,0 +1,124 @@
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from assistant.bootstrap import load_prompts
+from assistant.domain.errors import Unavailable
+from assistant.domain.messages import ToolCallPart
+from assistant.ports import Claim, LostClaim
+from assistant.service import worker as worker_module
+from assistant.service.turns import TurnRunner
+from assistant.service.worker import Worker
+from assistant.tools import all_tools
+from tests.assistant.fakes import (
+    FakeConversations,
+    FakeEngine,
+    FakePictures,
+    FakeQueue,
+    FixedClock,
+    claim,
+    info,
+    question,
+    until,
+)
+
+
+class Runner(TurnRunner):
+    """Runs nothing: remembers the claims, and holds each until it is freed."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.stopped: list[str] = []
+        self.free = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def run(self, claim: Claim) -> None:
+        self.begun.append(claim.turn_id)
+        try:
+            if self.error is not None:
+                raise self.error
+            await self.free.wait()
+        except asyncio.CancelledError:
+            self.stopped.append(claim.turn_id)
+            raise
+
+
+@pytest.fixture
+def queue() -> FakeQueue:
+    return FakeQueue()
+
+
+@pytest.fixture
+def runner() -> Runner:
+    return Runner()
+
+
+@contextlib.asynccontextmanager
+async def working(queue: FakeQueue, runner: TurnRunner, slots: int = 2) -> AsyncIterator["asyncio.Task[None]"]:
+    task = asyncio.create_task(Worker("w", info(slots=slots), queue, runner).run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_it_runs_as_many_turns_as_the_engine_has_slots(queue: FakeQueue, runner: Runner) -> None:
+    for number in range(3):
+        queue.claims.put_nowait(replace(claim(), turn_id=f"t_{number}"))
+    async with working(queue, runner):
+        await until(lambda: len(runner.begun) == 2)
+        await asyncio.sleep(0.01)
+        assert queue.claims.qsize() == 1, "a turn was claimed that nobody can run"
+        runner.free.set()
+        await until(lambda: len(runner.begun) == 3)
+
+
+@pytest.mark.parametrize("error", [LostClaim(), RuntimeError("a bug"), Unavailable("unavailable", "Redis is away.")])
+async def test_a_turn_that_breaks_frees_its_slot(queue: FakeQueue, runner: Runner, error: Exception) -> None:
+    runner.error = error
+    for number in range(5):
+        queue.claims.put_nowait(replace(claim(), turn_id=f"t_{number}"))
+    async with working(queue, runner, slots=1) as task:
+        await until(lambda: len(runner.begun) == 5)
+        assert not task.done()
+
+
+async def test_it_outlives_a_queue_that_is_away(
+    queue: FakeQueue, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "PAUSE_SECONDS", 0.001)
+    for item in (Unavailable("unavailable", "away"), ConnectionError(), None, None, None, claim()):
+        queue.claims.put_nowait(item)
+    async with working(queue, runner, slots=1):
+        await until(lambda: runner.begun == ["t_1"])
+
+
+async def test_it_stops_its_turns_when_it_stops(queue: FakeQueue, runner: Runner) -> None:
+    queue.claims.put_nowait(claim())
+    async with working(queue, runner) as task:
+        await until(lambda: runner.begun == ["t_1"])
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert runner.stopped == ["t_1"]
+
+
+@pytest.mark.xfail(strict=True, reason="log.exception prints pydantic's error, which repeats the values")
+async def test_a_turn_that_breaks_does_not_log_what_the_user_said(
+    queue: FakeQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call that an older version accepted and this one does not."""
+    call = ToolCallPart(name="translate", arguments={"text": "SECRET words", "to": "xx", "older": "SECRET"})
+    conversations = FakeConversations(question("", tool=call))
+    tools = all_tools(load_prompts())
+    runner = TurnRunner(FakeEngine(), conversations, queue, FakePictures(), tools, "", FixedClock())
+    queue.claims.put_nowait(claim())
+    with caplog.at_level(logging.DEBUG):
+        async with working(queue, runner):
+            await until(lambda: "t_1" in caplog.text)
+    assert "SECRET" not in caplog.text
