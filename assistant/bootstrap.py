@@ -80,16 +80,15 @@ async def open_stores(url: str, blob_folder: Path | None) -> AsyncIterator[Store
     """
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        client, blocking, listening_client = connect(url), connect(url, blocking=True), connect(url)
-        for one in (client, blocking, listening_client):
-            stack.push_async_callback(one.aclose)
+        client = connect(url)
+        stack.push_async_callback(client.aclose)
         await check(client)
-        bells = Bells(listening_client)
+        bells = Bells(client)
         stack.push_async_callback(bells.close)
         blobs: BlobStore = FolderBlobs(blob_folder) if blob_folder else await _redis_blobs(url, stack)
         yield Stores(
             RedisConversations(client, bells, clock),
-            RedisQueue(client, blocking, bells, clock),
+            RedisQueue(client, bells, clock),
             RedisPictures(client, blobs),
             RedisHealth(client),
         )

@@ -1,5 +1,6 @@
 """What fits the model's context: the system prompt, the newest turns, and the pictures of those turns."""
 
+import asyncio
 from collections.abc import Sequence
 
 from assistant.domain.errors import EngineError
@@ -7,6 +8,9 @@ from assistant.domain.messages import Message
 from assistant.domain.turns import TurnOptions
 from assistant.ports import Engine, EngineMessage, EnginePicture, PictureStore
 from assistant.service.submissions import MOST_PICTURES
+
+TEMPLATE_TOKENS = 64
+"""More than any chat template adds to a message."""
 
 
 async def load_picture(pictures: PictureStore, owner: str, image_id: str) -> EnginePicture:
@@ -39,7 +43,14 @@ async def chat_prompt(
         loaded = [await load_picture(pictures, owner, name) for name in message.image_ids if name in keep]
         messages.append(EngineMessage(message.role, message.text, tuple(loaded)))
     budget = engine.info.context_tokens - (options.max_tokens or engine.info.default_max_tokens)
-    return tuple(fit(engine, messages, budget))
+    if _surely_fits(messages, budget):
+        return tuple(messages)
+    return tuple(await asyncio.to_thread(fit, engine, messages, budget))
+
+
+def _surely_fits(messages: Sequence[EngineMessage], budget: int) -> bool:
+    """Whether the text is so short that nobody needs to count: a token is at least a byte of it, or of the template."""
+    return sum(len(message.text.encode()) + TEMPLATE_TOKENS for message in messages) + TEMPLATE_TOKENS <= budget
 
 
 def fit(engine: Engine, messages: list[EngineMessage], budget: int) -> list[EngineMessage]:

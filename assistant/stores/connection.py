@@ -21,7 +21,10 @@ from redis.exceptions import NoScriptError, RedisError
 from assistant.domain.errors import Unavailable
 
 BLOCK_SECONDS = 5.0
-"""Longest block of a blocking read; its client's time-out lies above it."""
+"""Longest block of a blocking read."""
+ANSWER_SECONDS = 15.0
+"""A store that is silent for longer does not answer; lies well above the longest block."""
+MOST_CONNECTIONS = 512
 
 
 Entries = list[tuple[str, dict[str, str]]]
@@ -36,8 +39,8 @@ def entries(answer: Any) -> Entries:
 def raise_if_cancelled() -> None:
     """End a task that was cancelled while a command was sent.
 
-    redis-py sends with ``asyncio.wait_for``, which before Python 3.12 can swallow a cancellation (bpo-37658); a loop
-    around commands would go on for ever.
+    Where a time-out is set, redis-py uses ``asyncio.wait_for``, which before Python 3.12 can swallow a cancellation
+    (bpo-37658); a loop around commands would go on for ever.
 
     Raises:
         asyncio.CancelledError: the current task was cancelled.
@@ -65,7 +68,8 @@ def _reported(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[
     @functools.wraps(method)
     async def report(*args: Any, **kwargs: Any) -> Any:
         try:
-            result = await method(*args, **kwargs)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                result = await method(*args, **kwargs)
         except (RedisError, OSError) as error:
             raise Unavailable("unavailable", "The store does not answer now. Try again.", retry_after=1.0) from error
         raise_if_cancelled()
@@ -74,20 +78,23 @@ def _reported(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[
     return report
 
 
-def connect(url: str, *, blocking: bool = False, decode: bool = True) -> Redis:
+def connect(url: str, *, decode: bool = True) -> Redis:
     """A client for ``redis://``, ``rediss://`` or ``unix://`` URLs. Connects at its first command.
 
+    It has no time-outs of its own: ``reporting`` puts one around each piece of work, which costs less than one around
+    each read and each write.
+
     Args:
-        blocking: for reads that wait up to ``BLOCK_SECONDS``.
         decode: answers are text; otherwise bytes.
     """
     return Redis.from_url(
         url,
         decode_responses=decode,
         retry=Retry(NoBackoff(), 0),
-        socket_timeout=BLOCK_SECONDS + 5 if blocking else 5.0,
+        max_connections=MOST_CONNECTIONS,
+        socket_timeout=None,
         socket_connect_timeout=5.0,
-        health_check_interval=0 if blocking else 15,
+        health_check_interval=15,
     )
 
 

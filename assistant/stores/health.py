@@ -1,5 +1,7 @@
 """Whether the store answers now."""
 
+import asyncio
+
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -14,7 +16,8 @@ class RedisHealth(Health):
 
     async def problem(self) -> str | None:
         try:
-            await self._redis.ping()
+            async with asyncio.timeout(2.0):
+                await self._redis.ping()
         except (RedisError, OSError):
             return "Redis does not answer"
         return None

@@ -36,15 +36,13 @@ class RedisQueue(TurnQueue):
     """``TurnQueue`` on Redis.
 
     Args:
-        client: for short commands.
-        blocking: a client of its own for the blocking read.
+        client: of the store.
         lease_seconds: a worker that is silent for so long has lost its turn.
     """
 
     def __init__(
         self,
         client: Redis,
-        blocking: Redis,
         bells: Bells,
         clock: Clock,
         *,
@@ -52,7 +50,6 @@ class RedisQueue(TurnQueue):
         ttl_seconds: int = 30 * 86400,
     ) -> None:
         self._redis = client
-        self._blocking = blocking
         self._bells = bells
         self._clock = clock
         self._lease = int(lease_seconds * 1000)
@@ -151,7 +148,7 @@ class RedisQueue(TurnQueue):
         """The next new job: its id, session and turn."""
         block = int(min(wait, BLOCK_SECONDS) * 1000)
         try:
-            answer = await self._blocking.xreadgroup(keys.GROUP, worker, {keys.JOBS: ">"}, count=1, block=max(block, 1))
+            answer = await self._redis.xreadgroup(keys.GROUP, worker, {keys.JOBS: ">"}, count=1, block=max(block, 1))
         except ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise

@@ -252,16 +252,15 @@ class _impatient:
     """A queue whose leases are short."""
 
     def __init__(self, url: str) -> None:
-        self._clients = [connect(url), connect(url, blocking=True)]
-        self._bells = Bells(self._clients[0])
+        self._client = connect(url)
+        self._bells = Bells(self._client)
 
     async def __aenter__(self) -> RedisQueue:
-        return RedisQueue(self._clients[0], self._clients[1], self._bells, SystemClock(), lease_seconds=0.1)
+        return RedisQueue(self._client, self._bells, SystemClock(), lease_seconds=0.1)
 
     async def __aexit__(self, *_: object) -> None:
         await self._bells.close()
-        for client in self._clients:
-            await client.aclose()
+        await self._client.aclose()
 
 
 async def test_a_renewed_lease_is_kept(stores: Stores, url: str) -> None:
