@@ -137,7 +137,7 @@ def _ready_line(process: subprocess.Popen[str], pattern: str) -> str:
     finally:
         timer.cancel()
     assert process.stderr is not None
-    raise RuntimeError(f"{process.args} did not start: {process.stderr.read()}")
+    raise RuntimeError(f"{process.args!r} did not start: {process.stderr.read()}")
 
 
 def stop(process: subprocess.Popen[str]) -> None:
