@@ -127,7 +127,6 @@ class VlbmEngine(Engine):
         from vlbm import engine as model
         from vlbm.errors import VLBMError
 
-        ids = {picture.sha256: picture.image_id for message in request.messages for picture in message.pictures}
         start = time.perf_counter()
         first: float | None = None
         try:
@@ -136,10 +135,7 @@ class VlbmEngine(Engine):
                     case model.Progress(stage, done, total):
                         yield Progress(stage, done, total)
                     case model.Looked(images):
-                        uses = (
-                            PictureUse(ids[use.sha256], use.seen, None if use.seen else _NOT_SEEN) for use in images
-                        )
-                        yield Looked(tuple(uses))
+                        yield Looked(_uses(request, {use.sha256 for use in images if use.seen}))
                     case model.Token(text, _, weight):
                         first = first or _since(start)
                         yield Token(text, weight)
@@ -154,6 +150,15 @@ class VlbmEngine(Engine):
                         )
         except VLBMError as error:
             raise EngineError("engine_refused", str(error)) from error
+
+
+def _uses(request: EngineRequest, seen: set[str]) -> tuple[PictureUse, ...]:
+    """What became of each picture by its id: the model knows pictures by their hash, which several ids may share."""
+    pictures = {picture.image_id: picture for message in request.messages for picture in message.pictures}
+    return tuple(
+        PictureUse(image_id, picture.sha256 in seen, None if picture.sha256 in seen else _NOT_SEEN)
+        for image_id, picture in pictures.items()
+    )
 
 
 def _generation(request: EngineRequest) -> "model_engine.GenerationRequest":
