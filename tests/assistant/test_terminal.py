@@ -1,0 +1,119 @@
+"""What a terminal shows of an answer, and what Ctrl-C does."""
+
+import asyncio
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assistant.client import Session
+from assistant.domain.errors import InvalidRequest
+from assistant.domain.events import (
+    ErrorInfo,
+    ImageUse,
+    MessageCreated,
+    TurnDelta,
+    TurnFinished,
+    TurnProgress,
+    TurnStarted,
+)
+from assistant.ports import Cursor
+from assistant.terminal import _Turn, read_text
+from tests.assistant.fakes import question
+
+STARTED = TurnStarted(turn_id="t_1", attempt=1, engine="e", model="m")
+
+
+class Commands:
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+
+    async def __call__(self, kind: str, **fields: Any) -> dict[str, Any]:
+        self.sent.append((kind, fields))
+        return {}
+
+
+@pytest.fixture
+def commands() -> Commands:
+    return Commands()
+
+
+@pytest.fixture
+def turn(commands: Commands) -> _Turn:
+    return _Turn(Session("s_1", Cursor("e", 0), commands))
+
+
+def finished(status: Any = "completed", **fields: Any) -> TurnFinished:
+    return TurnFinished(turn_id="t_1", status=status, **fields)
+
+
+def test_the_answer_goes_to_standard_output_and_the_rest_beside_it(
+    turn: _Turn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for event in (STARTED, TurnProgress(turn_id="t_1", stage="encoding", done=0, total=1)):
+        turn.show(event)
+    for text in ("A ", "猫"):
+        turn.show(TurnDelta(turn_id="t_1", text=text))
+    turn.show(finished())
+    streams = capsys.readouterr()
+    assert (streams.out, streams.err) == ("A 猫\n", "")
+
+
+@pytest.mark.parametrize(
+    ("end", "says"),
+    [
+        (finished("cancelled"), "(stopped)"),
+        (finished("length"), "longest length"),
+        (finished("failed", error=ErrorInfo(code="c", message="The model failed.")), "The model failed."),
+        (
+            finished(images=(ImageUse(image_id="i", seen=False, width=1, height=1, reason="too many"),)),
+            "a picture was not looked at: too many",
+        ),
+    ],
+)
+def test_how_it_ended_is_said(turn: _Turn, capsys: pytest.CaptureFixture[str], end: TurnFinished, says: str) -> None:
+    turn.show(end)
+    streams = capsys.readouterr()
+    assert says in streams.err
+    assert says not in streams.out
+
+
+@pytest.mark.xfail(strict=True, reason="messages are read as rich's markup: '[short|alt]' is lost")
+def test_an_error_with_brackets_is_shown_as_it_is(turn: _Turn, capsys: pytest.CaptureFixture[str]) -> None:
+    turn.show(finished("failed", error=ErrorInfo(code="c", message="Usage: /caption [short|alt], with a picture.")))
+    assert "[short|alt]" in capsys.readouterr().err
+
+
+async def test_ctrl_c_stops_the_turn_once_and_says_what_was_seen(turn: _Turn, commands: Commands) -> None:
+    turn.show(STARTED)
+    turn.show(TurnDelta(turn_id="t_1", text="A cat"))
+    turn.cancel()
+    turn.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert commands.sent == [("turn.cancel", {"turn_id": "t_1", "seen_chars": 5})]
+
+
+@pytest.mark.xfail(
+    strict=True, reason="only turn.started names the turn: while it waits in the queue Ctrl-C does nothing"
+)
+async def test_ctrl_c_stops_a_turn_that_still_waits(turn: _Turn, commands: Commands) -> None:
+    turn.show(MessageCreated(message=question()))
+    turn.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert [kind for kind, _ in commands.sent] == ["turn.cancel"]
+
+
+def test_texts_are_read_from_a_file_or_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("naïve\n", encoding="utf-8")
+    assert read_text(tmp_path / "a.txt") == "naïve\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("from a pipe"))
+    assert read_text(Path("-")) == "from a pipe"
+    with pytest.raises(InvalidRequest, match="No such file"):
+        read_text(tmp_path / "none.txt")
+    (tmp_path / "b.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidRequest, match="not a UTF-8 text file"):
+        read_text(tmp_path / "b.txt")
