@@ -10,7 +10,7 @@ from steps import SetupError, Step, run
 
 PROGRAMS = {"chromium": "chromium", "redis-server": "redis-server", "prosody": "prosody"}
 """Programs that tests start -> their Debian packages."""
-PICTURES: tuple[str, ...] = ()
+PICTURES: tuple[str, ...] = ("gcompris-qt-data",)
 """Debian packages with pictures for tests, unpacked into .cache/testdata/NAME. (PyPI: requirements/testdata.in.)"""
 TEST_DATA = ROOT / ".cache" / "testdata"
 APT: list[str | Path] = ["apt-get", "-o", "DPkg::Lock::Timeout=120"]

@@ -150,3 +150,9 @@ def stop(process: subprocess.Popen[str]) -> None:
         process.kill()
         process.communicate()
         raise
+
+
+@pytest.fixture(scope="session")
+def model_server(start_session: Start) -> Server:
+    """``assistant serve`` as a newcomer starts it, with the packaged model."""
+    return start_session("serve")

@@ -123,7 +123,9 @@ class Script:
 
     @classmethod
     def named(cls, name: str) -> "Script":
-        source = files("assistant.stores").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+        """The script ``lua/NAME.lua``, after what all of them share in ``lua/log.lua``."""
+        folder = files("assistant.stores") / "lua"
+        source = "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("log", name))
         return cls(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
     async def run(self, client: Redis, keys: list[str], arguments: list[str | int]) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from assistant.bootstrap import Stores, open_stores
 from assistant.clock import SystemClock
 from assistant.domain.errors import Conflict, LimitReached, NotFound
-from assistant.domain.events import MessageCreated, TurnDelta, TurnFinished, TurnProgress, read_event
+from assistant.domain.events import MessageCreated, TurnDelta, TurnFinished, TurnProgress, TurnStarted, read_event
 from assistant.domain.messages import ImagePart, Message, TextPart
 from assistant.domain.turns import Submission, TurnOptions, conversation_until
 from assistant.ports import Claim, EngineInfo, LostClaim, StoredPicture
@@ -246,6 +246,30 @@ async def test_a_silent_worker_loses_its_turn_and_its_late_writes_are_refused(st
         await queue.finish(heir, reply(heir, "half an answer"), "completed")
         with pytest.raises(LostClaim):
             await queue.finish(heir, reply(heir, "half an answer"), "completed")
+
+
+async def test_a_store_that_forgot_the_live_text_says_that_it_begins_again(stores: Stores, url: str) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    await stores.conversations.submit(OWNER, session, submission())
+    client = connect(url)
+    async with _impatient(url) as queue:
+        first = None
+        while first is None:
+            first = await queue.claim("first", ENGINE, 0.5)
+        await queue.append(first, [TurnDelta(turn_id=first.turn_id, text="half an ")])
+        seen = (await stores.conversations.head(OWNER, session)).seq
+        await client.hset(keys.turn(session, first.turn_id), "run", "another server")
+        await asyncio.sleep(0.15)
+        second = await queue.claim("second", ENGINE, 0.5)
+        assert second is not None
+        assert (second.attempt, second.committed) == (2, "")
+        entries = await stores.conversations.read(session, seen)
+        started = read_event(entries[0].json).event
+        assert isinstance(started, TurnStarted)
+        assert started.restart
+        assert entries[0].seq > seen, "a number that clients have seen is used again"
+        await queue.finish(second, reply(second, "an answer"), "completed")
+    await client.aclose()
 
 
 class _impatient:

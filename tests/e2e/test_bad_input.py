@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from assistant.gateway.wire import CHUNK_BYTES, SUBPROTOCOL, Chunk
 from tests import pictures
@@ -131,9 +132,8 @@ async def test_pages_of_other_origins_are_kept_out(server: Server) -> None:
         with pytest.raises(InvalidStatus) as refused:
             await connect(server.socket_url, additional_headers=headers, subprotocols=[SUBPROTOCOL])
         assert refused.value.response.status_code in (403, 421)
-    async with connect(
-        server.socket_url, origin=f"http://127.0.0.1:{server.port}", subprotocols=[SUBPROTOCOL]
-    ) as socket:  # type: ignore[arg-type]
+    own = Origin(f"http://127.0.0.1:{server.port}")
+    async with connect(server.socket_url, origin=own, subprotocols=[SUBPROTOCOL]) as socket:
         assert json.loads(await socket.recv())["type"] == "hello"
 
 

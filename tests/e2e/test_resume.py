@@ -4,6 +4,7 @@ import asyncio
 import random
 from typing import Any
 
+import psutil
 import pytest
 
 from assistant.client import Client
@@ -122,3 +123,25 @@ async def test_two_devices_see_the_same_events(server: Server) -> None:
         async with asyncio.timeout(20):
             await asyncio.gather(one.until("turn.finished"), two.until("turn.finished"))
         assert one.events == two.events
+
+
+@pytest.mark.timeout(120)
+async def test_a_killed_redis_loses_no_accepted_turn(start: Start) -> None:
+    server = start("serve", "--engine", "scripted", "--scripted-delay-ms", "100")
+    async with Raw(server.socket_url) as client:
+        session = (await client.command("session.open"))["session_id"]
+        await client.command("turn.submit", session_id=session, client_message_id="c-1", text="hello")
+        await client.until("turn.delta")
+        redis = psutil.Process(server.process.pid).children()
+        assert len(redis) == 1
+        redis[0].kill()
+        async with asyncio.timeout(60):
+            await client.until("turn.finished")
+        events = client.events
+        numbers = [event["seq"] for event in events]
+        assert numbers == sorted(set(numbers))
+        again = next(i for i, event in enumerate(events) if event["type"] == "turn.started" and event["attempt"] == 2)
+        assert events[again]["restart"]
+        assert joined(events[again:]) == reply_text(events)
+        repeated = await client.command("turn.submit", session_id=session, client_message_id="c-1", text="hello")
+        assert repeated["duplicate"]

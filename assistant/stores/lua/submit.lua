@@ -18,26 +18,16 @@ local active = redis.call('HGET', meta, 'active') or ''
 local waiting = redis.call('LLEN', pending)
 if active ~= '' and waiting >= tonumber(most) then return {'busy'} end
 
-local epoch = redis.call('HGET', meta, 'epoch')
-local function append(stream, json)
-  local seq = redis.call('HGET', meta, 'seq') + 1
-  redis.call('HSET', meta, 'seq', seq)
-  local place = string.format('{"session_id":"%s","epoch":"%s","seq":%d,"at":"%s",', session_id, epoch, seq, at)
-  local json = place .. json:sub(2)
-  redis.call('XADD', stream, seq .. '-0', 'e', json)
-  redis.call('PUBLISH', bell, seq .. ' ' .. json)
-end
-
+local log = open_log(meta, session_id, at, bell)
 redis.call('HSET', idem, key, body .. ' ' .. turn_id .. ' ' .. message_id)
 redis.call('HSET', turn, 'status', 'queued', 'owner', owner, 'fence', 0, 'attempts', 0, 'options', options)
-append(events, event)
+log.append(events, event)
 if active == '' then
   redis.call('HSET', meta, 'active', turn_id)
   redis.call('XADD', jobs, '*', 's', session_id, 't', turn_id)
 else
   redis.call('RPUSH', pending, turn_id)
-  append(live, queued .. ',"position":' .. (waiting + 1) .. '}')
-  redis.call('EXPIRE', live, 3600)
+  log.append_live(live, queued .. ',"position":' .. (waiting + 1) .. '}')
 end
 for _, name in ipairs({meta, events, idem, pending, turn}) do redis.call('EXPIRE', name, ttl) end
 return {'accepted', turn_id, message_id}

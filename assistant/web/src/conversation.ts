@@ -132,7 +132,11 @@ function apply(entries: Entry[], event: SessionEvent): Entry[] {
     case "turn.queued":
       return updateAnswer(entries, event.turn_id, () => ({ activity: { stage: "queued", position: event.position } }));
     case "turn.started":
-      return updateAnswer(entries, event.turn_id, () => ({ activity: null }));
+      // With `restart` the server has lost the text that it sent: the answer begins again.
+      return updateAnswer(entries, event.turn_id, () => ({
+        activity: null,
+        ...(event.restart ? { text: "", weights: [] } : {}),
+      }));
     case "turn.progress":
       return updateAnswer(entries, event.turn_id, () => ({
         activity: { stage: event.stage, done: event.done ?? null, total: event.total ?? null },

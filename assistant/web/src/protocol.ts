@@ -111,7 +111,7 @@ export type SessionEvent = InSession &
     | { type: "message.created"; message: Message }
     /** `position` counts from 1. */
     | { type: "turn.queued"; turn_id: string; position: number }
-    | { type: "turn.started"; turn_id: string; attempt?: number; engine?: string; model?: string }
+    | { type: "turn.started"; turn_id: string; attempt?: number; restart?: boolean; engine?: string; model?: string }
     | { type: "turn.progress"; turn_id: string; stage: string; done?: number | null; total?: number | null }
     | { type: "turn.delta"; turn_id: string; text: string; tokens?: TokenWeight[] | null }
     | { type: "tool.called"; turn_id: string; name: string; arguments?: unknown }

@@ -66,6 +66,17 @@ describe("a turn", () => {
     expect(run(compacted).entries).toEqual(run(turn).entries);
   });
 
+  it("begins again when the server lost the text that it sent", () => {
+    const again: Action[] = [
+      ...turn.slice(0, 4),
+      event(1_000_003, { type: "turn.started", turn_id: "t_1", attempt: 2, restart: true }),
+      delta(1_000_004, "A black"),
+    ];
+    expect(answer(run(again))).toMatchObject({ status: "streaming", text: "A black" });
+    const goneOn = [...turn.slice(0, 4), event(4, { type: "turn.started", turn_id: "t_1", attempt: 2, restart: false }), delta(5, " cat")];
+    expect(answer(run(goneOn)).text).toBe("A grey cat");
+  });
+
   it("takes the committed text over the deltas", () => {
     const state = run([...turn.slice(0, 4), event(5, { type: "message.created", message: message("assistant", "A black cat") })]);
     expect(answer(state)).toMatchObject({ text: "A black cat", status: "streaming" });

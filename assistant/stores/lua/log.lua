@@ -1,0 +1,48 @@
+-- What every script that appends begins with: how an event gets its place in the log of its session.
+--
+-- Live events are not written to disk. When the server is another than at the last event and a turn was running, some of
+-- them may be gone, and with them the numbers that clients have seen: numbers then go on well above those.
+
+local function server_run() return redis.call('INFO', 'server'):match('run_id:(%w+)') end
+
+local function open_log(meta, session_id, at, bell)
+  local epoch, seq, run, active = unpack(redis.call('HMGET', meta, 'epoch', 'seq', 'run', 'active'))
+  local now = server_run()
+  if run ~= now then
+    if run and active and active ~= '' then seq = seq + 1000000 end
+    redis.call('HSET', meta, 'run', now, 'seq', seq)
+  end
+  local log = {run = now}
+
+  function log.append(stream, json)
+    seq = seq + 1
+    redis.call('HSET', meta, 'seq', seq)
+    local place = string.format('{"session_id":"%s","epoch":"%s","seq":%d,"at":"%s",', session_id, epoch, seq, at)
+    json = place .. json:sub(2)
+    redis.call('XADD', stream, seq .. '-0', 'e', json)
+    redis.call('PUBLISH', bell, seq .. ' ' .. json)
+  end
+
+  -- In memory only: a write to disk for every few words would be the slowest part of a turn, and what they say is said
+  -- for good by the message at its end.
+  function log.append_live(stream, json)
+    redis.set_repl(redis.REPL_NONE)
+    log.append(stream, json)
+    redis.call('XTRIM', stream, 'MAXLEN', '~', 20000)
+    redis.call('EXPIRE', stream, 3600)
+    redis.set_repl(redis.REPL_ALL)
+  end
+
+  return log
+end
+
+-- Whether a turn is still its worker's: the same fence, running, and no live text of it forgotten since its claim.
+local function holds(turn, fence)
+  local state = redis.call('HMGET', turn, 'fence', 'status', 'run')
+  return state[1] == fence and state[2] == 'running' and state[3] == server_run()
+end
+
+local function milliseconds()
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end
