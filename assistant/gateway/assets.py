@@ -69,7 +69,7 @@ class Assets:
         asset = self._assets.get(path)
         if asset is None:
             return None
-        if asset.zipped is not None and "gzip" in accept_encoding:
+        if asset.zipped is not None and _takes_gzip(accept_encoding):
             return respond(
                 200,
                 "OK",
@@ -82,6 +82,15 @@ class Assets:
         return respond(
             200, "OK", asset.body, asset.content_type, cache_control=asset.cache_control, vary="Accept-Encoding"
         )
+
+
+def _takes_gzip(accept_encoding: str) -> bool:
+    """Whether the client takes gzip (RFC 9110, 12.5.3): named, and not with a weight of nothing."""
+    for coding in accept_encoding.lower().split(","):
+        name, _, weight = coding.partition(";")
+        if name.strip() == "gzip":
+            return weight.strip() not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 def _load(path: Path, folder: Path) -> _Asset:

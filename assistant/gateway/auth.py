@@ -5,7 +5,6 @@ the ``Origin`` must be the very host that is asked, and while anonymous clients 
 must be a name of this machine (a rebound DNS name is not).
 """
 
-import hmac
 import ipaddress
 from typing import Literal
 from urllib.parse import urlsplit
@@ -30,12 +29,22 @@ def is_loopback(address: str) -> bool:
 
 def host_is_allowed(host: str, anonymous: Anonymous) -> bool:
     """Whether a ``Host`` header may ask here."""
-    return anonymous == "anywhere" or is_loopback(urlsplit(f"//{host}").hostname or "")
+    if anonymous == "anywhere":
+        return True
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
 
 
 def origin_is_allowed(origin: str | None, host: str) -> bool:
     """Whether a page of this origin may open a socket; programs send none (RFC 6454)."""
-    return origin is None or hmac.compare_digest(urlsplit(origin).netloc.lower().encode(), host.lower().encode())
+    if origin is None:
+        return True
+    try:
+        return bool(host) and urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:
+        return False
 
 
 def authenticate(token: str | None, address: str, anonymous: Anonymous) -> str:

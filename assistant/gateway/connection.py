@@ -55,7 +55,7 @@ class Keep:
     """Take in a whole picture, and answer the command."""
 
     command: ImageEnd
-    pieces: list[memoryview]
+    data: bytearray
     sha256: str
 
 
@@ -93,10 +93,6 @@ class Connection:
         self._uploads.begin(announced)
         return ImageOffsetAck(id=announced.id, offset=0)
 
-    def forget(self, announced: ImageBegin) -> None:
-        """The picture is known: no bytes are wanted after all."""
-        self._uploads.forget(announced.upload_id)
-
     def receive(self, frame: str | bytes) -> Effect | None:
         """What to do about a frame; None for a piece of a picture that was taken."""
         try:
@@ -127,8 +123,8 @@ class Connection:
     def _effect(self, command: Auth | SessionOpen | TurnSubmit | TurnCancel | ImageBegin | ImageEnd) -> Effect:
         match command:
             case ImageEnd():
-                pieces, sha256 = self._uploads.end(command.upload_id)
-                return Keep(command, pieces, sha256)
+                data, sha256 = self._uploads.end(command.upload_id)
+                return Keep(command, data, sha256)
             case TurnSubmit() if command.parent is not None:
                 raise InvalidRequest("not_supported", "Branches (parent) are not supported yet. Leave parent out.")
             case _:

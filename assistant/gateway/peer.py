@@ -18,6 +18,7 @@ from assistant.domain.messages import ToolCallPart
 from assistant.gateway import auth
 from assistant.gateway.connection import Close, Connection, Effect, Keep, Perform, Send
 from assistant.gateway.wire import (
+    CLOSE_INTERNAL,
     CLOSE_POLICY,
     Ack,
     Auth,
@@ -67,6 +68,7 @@ class Peer:
         self._anonymous = anonymous
         self._connection = Connection(limits)
         self._tails: dict[str, asyncio.Task[None]] = {}
+        self._closing: asyncio.Task[None] | None = None
         self._ack_first = asyncio.Lock()
         """Held from carrying a command out to its ack, so that no event of it overtakes the ack."""
 
@@ -94,9 +96,7 @@ class Peer:
         return Limits(image_bytes=self._limits.bytes, image_pixels=self._limits.pixels)
 
     def _expire(self) -> None:
-        if not self._connection.is_authenticated:
-            task = asyncio.ensure_future(self._socket.close(CLOSE_POLICY, "no auth in time"))
-            task.add_done_callback(lambda done: done.exception())
+        self._closing = asyncio.create_task(self._socket.close(CLOSE_POLICY, "no auth in time"))
 
     async def _apply(self, effect: Effect) -> None:
         match effect:
@@ -106,8 +106,8 @@ class Peer:
                 await self._socket.close(code, reason)
             case Perform(command):
                 await self._perform(command)
-            case Keep(command, pieces, sha256):
-                await self._answer(command.id, lambda: self._keep(command.id, pieces, sha256))
+            case Keep(command, data, sha256):
+                await self._answer(command.id, lambda: self._keep(command.id, bytes(data), sha256))
 
     async def _perform(self, command: Auth | SessionOpen | TurnSubmit | TurnCancel | ImageBegin) -> None:
         match command:
@@ -140,6 +140,10 @@ class Peer:
 
     async def _open(self, command: SessionOpen) -> Frame:
         owner = self._connection.owner
+        if command.session_id not in self._tails and len(self._tails) >= MOST_OPEN_SESSIONS:
+            raise LimitReached(
+                "too_many_sessions", f"At most {MOST_OPEN_SESSIONS} sessions are open on one connection."
+            )
         if command.session_id is None:
             session_id, start = await self._conversations.create(owner)
             head = start
@@ -183,15 +187,10 @@ class Peer:
         raise NotFound("turn_not_found", "There is no such turn in the sessions that are open here.")
 
     async def _begin(self, command: ImageBegin) -> Frame:
-        offset = self._connection.expect(command)
         known = await self._pictures.find(self._connection.owner, command.sha256)
-        if known is None:
-            return offset
-        self._connection.forget(command)
-        return _ready(command.id, known)
+        return self._connection.expect(command) if known is None else _ready(command.id, known)
 
-    async def _keep(self, command_id: str, pieces: list[memoryview], sha256: str) -> Frame:
-        data = b"".join(pieces)
+    async def _keep(self, command_id: str, data: bytes, sha256: str) -> Frame:
         kept = await asyncio.to_thread(normalise, data, self._limits)
         picture = StoredPicture(
             image_id=f"i_{secrets.token_urlsafe(18)}",
@@ -206,15 +205,18 @@ class Peer:
 
     async def _follow(self, session_id: str, after: int, snapshot: SessionSnapshot | None) -> None:
         """Send what follows ``after``, from now on. Opening a session again moves its cursor."""
-        if session_id not in self._tails and len(self._tails) >= MOST_OPEN_SESSIONS:
-            raise LimitReached(
-                "too_many_sessions", f"At most {MOST_OPEN_SESSIONS} sessions are open on one connection."
-            )
         if (before := self._tails.pop(session_id, None)) is not None:
             before.cancel()
             await asyncio.gather(before, return_exceptions=True)
         tail = asyncio.create_task(self._tail(session_id, after, snapshot), name=f"tail {session_id}")
+        tail.add_done_callback(self._tail_ended)
         self._tails[session_id] = tail
+
+    def _tail_ended(self, tail: asyncio.Task[None]) -> None:
+        """A tail that breaks closes the socket: the client comes back, instead of waiting for nothing."""
+        if not tail.cancelled() and (error := tail.exception()) is not None:
+            log.error("a tail broke: %s", type(error).__name__)
+            self._closing = asyncio.create_task(self._socket.close(CLOSE_INTERNAL, "please reconnect"))
 
     async def _tail(self, session_id: str, after: int, snapshot: SessionSnapshot | None) -> None:
         if snapshot is not None:

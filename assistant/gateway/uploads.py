@@ -14,8 +14,7 @@ MOST_UPLOADS = 4
 @dataclass(slots=True)
 class _Upload:
     announced: ImageBegin
-    pieces: list[memoryview] = field(default_factory=list)
-    received: int = 0
+    data: bytearray = field(default_factory=bytearray)
     hasher: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     failure: AssistantError | None = None
 
@@ -52,23 +51,22 @@ class Uploads:
         upload = self._find(chunk.upload_id)
         if upload.failure is not None:
             return
-        if chunk.offset != upload.received:
+        if chunk.offset != len(upload.data):
             upload.failure = InvalidRequest(
-                "upload_out_of_order", f"Bytes from {upload.received} are next, not from {chunk.offset}. Begin again."
+                "upload_out_of_order", f"Bytes from {len(upload.data)} are next, not from {chunk.offset}. Begin again."
             )
-        elif upload.received + len(chunk.data) > upload.announced.bytes:
+        elif len(upload.data) + len(chunk.data) > upload.announced.bytes:
             upload.failure = InvalidRequest(
                 "upload_too_long", f"More bytes than the {upload.announced.bytes} announced. Begin again."
             )
         if upload.failure is not None:
-            upload.pieces.clear()
+            upload.data = bytearray()
             raise upload.failure
-        upload.pieces.append(chunk.data)
-        upload.received += len(chunk.data)
+        upload.data += chunk.data
         upload.hasher.update(chunk.data)
 
-    def end(self, upload_id: UUID) -> tuple[list[memoryview], str]:
-        """The pieces of a whole picture and the SHA-256 of its bytes; the upload is over, whatever comes of it.
+    def end(self, upload_id: UUID) -> tuple[bytearray, str]:
+        """The bytes of a whole picture and their SHA-256; the upload is over, whatever comes of it.
 
         Raises:
             NotFound: no such upload has begun.
@@ -79,17 +77,13 @@ class Uploads:
         del self._uploads[upload_id]
         if upload.failure is not None:
             raise upload.failure
-        if upload.received != upload.announced.bytes:
+        if len(upload.data) != upload.announced.bytes:
             raise InvalidRequest(
-                "upload_incomplete", f"{upload.received} of {upload.announced.bytes} bytes came. Begin again."
+                "upload_incomplete", f"{len(upload.data)} of {upload.announced.bytes} bytes came. Begin again."
             )
         if upload.hasher.hexdigest() != upload.announced.sha256:
             raise PictureError("image_hash_mismatch", "The bytes do not have the announced SHA-256. Send them again.")
-        return upload.pieces, upload.announced.sha256
-
-    def forget(self, upload_id: UUID) -> None:
-        """No bytes are needed: the picture is known."""
-        self._uploads.pop(upload_id, None)
+        return upload.data, upload.announced.sha256
 
     def _find(self, upload_id: UUID) -> _Upload:
         if upload_id not in self._uploads:

@@ -23,7 +23,11 @@ HEARTBEAT_SECONDS = 15
 CHUNK_BYTES = 256 * 1024
 FRAME_BYTES = 1024 * 1024
 
+MOST_PROBLEMS = 5
+"""So many wrong fields are named in one error."""
+
 CLOSE_POLICY = 1008
+CLOSE_INTERNAL = 1011
 CLOSE_RESTART = 1012
 CLOSE_BUSY = 1013
 CLOSE_PROTOCOL = 4002
@@ -230,7 +234,7 @@ def parse_command(text: str) -> AnyCommand:
     """Read a text frame.
 
     Raises:
-        MalformedFrame: not JSON, no such command, or fields that do not fit; the message names each.
+        MalformedFrame: not JSON, no such command, or fields that do not fit; the message names the first of them.
     """
     try:
         return _COMMAND.validate_json(text)
@@ -239,15 +243,22 @@ def parse_command(text: str) -> AnyCommand:
 
 
 def _malformed(text: str, error: ValidationError) -> MalformedFrame:
-    first = error.errors()[0]
-    kind = first["type"]
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    kind = problems[0]["type"]
     if kind == "json_invalid":
         return MalformedFrame("malformed_json", "This frame is not JSON.")
     command_id = _command_id(text)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return MalformedFrame("unknown_command", "There is no command of this type.", command_id)
-    problems = "; ".join(f"{'.'.join(map(str, part['loc'][1:])) or 'frame'}: {part['msg']}" for part in error.errors())
-    return MalformedFrame("invalid_command", f"This command does not fit: {problems}.", command_id)
+    told = "; ".join(f"{_field(problem['loc'])}: {problem['msg']}" for problem in problems[:MOST_PROBLEMS])
+    more = f"; and {len(problems) - MOST_PROBLEMS} more" if len(problems) > MOST_PROBLEMS else ""
+    return MalformedFrame("invalid_command", f"This command does not fit: {told}{more}.", command_id)
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """The name of a field, on one line and of bounded length: unknown names are the client's own text."""
+    name = ".".join(str(part) for part in location[1:]) or "frame"
+    return name.encode("unicode_escape").decode()[:64]
 
 
 class _Identified(BaseModel):

@@ -33,7 +33,7 @@ class ImageLimits:
         if size > self.bytes:
             raise LimitReached(
                 "image_too_large",
-                f"The picture has {size / _MEGABYTE:.1f} MB; at most {self.bytes // _MEGABYTE} MB are taken. "
+                f"The picture has {min(size, 2**53) / _MEGABYTE:.1f} MB; at most {self.bytes // _MEGABYTE} MB are taken. "
                 "Scale it down.",
             )
 
@@ -62,6 +62,7 @@ def normalise(data: bytes, limits: ImageLimits | None = None) -> NormalisedPictu
     if kind not in READ:
         raise PictureError("image_unsupported", f"{_what(kind)} {_READ_TEXT}")
     picture = _decode(data, kind, limits)
+    picture.info.clear()  # or comments and profiles would be written with the pixels
     width, height = picture.size
     picture.thumbnail((limits.side, limits.side), Image.Resampling.LANCZOS)
     kept = io.BytesIO()
@@ -88,17 +89,21 @@ def _decode(data: bytes, kind: str, limits: ImageLimits) -> Image.Image:
         try:
             with Image.open(io.BytesIO(data), formats=[kind]) as picture:
                 _check_pixels(picture.size, limits)
-                _check_still(picture, kind)
+                if kind != "JPEG":  # phones append a second picture to a JPEG: the first is the one that was taken
+                    _check_still(picture, kind)
                 picture.load()
-                return _on_white(ImageOps.exif_transpose(picture))
+                return _on_white(_upright(picture))
+        except (PictureError, LimitReached):
+            raise
         except Image.DecompressionBombError as error:
             raise _too_many_pixels(limits) from error
         except UnidentifiedImageError as error:
             raise PictureError(
                 "image_damaged", f"This {kind} picture is damaged: its header cannot be read."
             ) from error
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            # Pillow's decoders raise these for data that ends early or contradicts itself.
+        except Exception as error:
+            # Pillow raises OSError, SyntaxError, IndexError, struct.error and more for data that ends early or
+            # contradicts itself: whatever it is, it is the picture's fault.
             raise PictureError(
                 "image_truncated", f"This {kind} picture is damaged or cut short. Save or send it again."
             ) from error
@@ -122,6 +127,14 @@ def _check_still(picture: Image.Image, kind: str) -> None:
         raise PictureError(
             "image_animated", f"This {kind} is animated; only still pictures are read. Send one frame as PNG or JPEG."
         )
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as its metadata says; metadata that cannot be read say nothing."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:
+        return picture
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

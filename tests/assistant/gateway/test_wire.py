@@ -161,12 +161,10 @@ def test_every_problem_is_named_but_not_the_values() -> None:
     assert "SECRET" not in error.message
 
 
-@pytest.mark.xfail(strict=True, reason="a problem is listed for each of thousands of wrong values: 18 MB for 1 MB")
 def test_the_message_stays_short_however_much_is_wrong() -> None:
     assert len(refused(SUBMIT | {"images": [1] * 10_000}).message) < 10_000
 
 
-@pytest.mark.xfail(strict=True, reason="names of unknown fields are the client's text, of any length and any lines")
 def test_the_message_stays_one_line() -> None:
     message = refused({"type": "ping", "id": "1", "a\nb" * 10: 1, "x" * 5_000: 1}).message
     assert "\n" not in message
