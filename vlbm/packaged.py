@@ -95,7 +95,7 @@ def load_packaged(
     """
     tell = progress or _silent
     verify(folder)
-    language = language_cache(cache_dir or default_cache_dir(), tell)
+    language = language_cache(Path(cache_dir or default_cache_dir()), tell)
     tell("Loading the model")
     config = read_config(folder, language)
     model = assemble(config, language_file=language / LANGUAGE_FILE)

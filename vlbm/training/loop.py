@@ -41,13 +41,13 @@ class TrainingPlan:
         seed: of everything random.
     """
 
-    steps: int = 1400
-    batch: int = 24
+    steps: int = 480
+    batch: int = 20
     rate: float = 8e-4
     gate_rate: float = 4e-3
-    warmup: int = 60
-    other_share: float = 0.14
-    evaluate_every: int = 100
+    warmup: int = 40
+    other_share: float = 0.24
+    evaluate_every: int = 80
     patience: int = 5
     seed: int = 20261124
 

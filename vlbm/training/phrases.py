@@ -154,6 +154,12 @@ OTHER_QUESTIONS = (
     "What should I wear in winter?",
     "Give me tips for better sleep.",
     "Who was Albert Einstein?",
+    "Who are you?",
+    "What is your name?",
+    "Is it going to rain tomorrow?",
+    "What is the capital of Italy?",
+    "Tell me something interesting.",
+    "Can you help me with my homework?",
     "What is the boiling point of water?",
     "Summarize the plot of Romeo and Juliet in two sentences.",
 )

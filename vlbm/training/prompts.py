@@ -19,7 +19,7 @@ from vlbm.engine.request import Message
 from vlbm.engine.text import render
 from vlbm.training.phrases import OTHER_QUESTIONS, QUESTIONS, SYSTEM_PROMPTS, Kind
 
-OTHER_TOKENS = 28
+OTHER_TOKENS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ def other_prompts(model: Any, processor: Any, path: Path, tell: Callable[[int, i
     for number, question in enumerate(OTHER_QUESTIONS):
         system = SYSTEM_PROMPTS[number % len(SYSTEM_PROMPTS)]
         start = (Message("system", system),) if system else ()
-        talks.append((*start, *before, Message("user", question)))
-        if number % 3 == 0:
-            talks.append((*start, Message("user", question)))
+        talks.append((*start, Message("user", question)))
+        if number % 2 == 0:
+            talks.append((*start, *before, Message("user", question)))
     if path.is_file():
         answers = json.loads(path.read_text(encoding="utf-8"))
     else:

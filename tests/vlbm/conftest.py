@@ -1,0 +1,79 @@
+"""The packaged model, loaded once for all tests here, and photos and small stamps to show it."""
+
+from __future__ import annotations
+
+import hashlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+
+import vlbm
+from vlbm.engine import Engine, PictureRef
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def packaged() -> tuple[Any, Any]:
+    """The packaged model and its processor."""
+    return vlbm.load_packaged()
+
+
+@pytest.fixture(scope="session")
+def model(packaged: tuple[Any, Any]) -> Any:
+    return packaged[0]
+
+
+@pytest.fixture(scope="session")
+def processor(packaged: tuple[Any, Any]) -> Any:
+    return packaged[1]
+
+
+@pytest.fixture
+def engine(model: Any, processor: Any) -> Engine:
+    """An engine with an empty feature cache."""
+    return Engine(model, processor)
+
+
+def drawn(colour: str = "tomato", size: tuple[int, int] = (320, 240)) -> bytes:
+    """A PNG with a disc on a gradient."""
+    picture = Image.linear_gradient("L").resize(size).convert("RGB")
+    ImageDraw.Draw(picture).ellipse((60, 40, 260, 200), fill=colour)
+    out = BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def picture_ref(data: bytes) -> PictureRef:
+    return PictureRef(hashlib.sha256(data).hexdigest(), lambda: data)
+
+
+@pytest.fixture(scope="session")
+def stamp_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight cut-outs with captions, laid out as the stamps are."""
+    folder = tmp_path_factory.mktemp("stamps")
+    things = {
+        "ball": ("A red ball.", "crimson"),
+        "box": ("A green box.", "seagreen"),
+        "moon": ("A yellow moon.", "gold"),
+        "pond": ("A blue pond.", "royalblue"),
+        "wall": ("A grey wall.", "grey"),
+        "plum": ("A purple plum.", "purple"),
+        "log": ("A brown log.", "saddlebrown"),
+        "egg": ("A white egg.", "ivory"),
+    }
+    (folder / "things").mkdir()
+    for number, (name, (caption, colour)) in enumerate(things.items()):
+        picture = Image.new("RGBA", (96, 96), (0, 0, 0, 0))
+        draw = ImageDraw.Draw(picture)
+        box = (8, 8, 60 + 4 * number, 88 - 4 * number)
+        if number % 2:
+            draw.rectangle(box, fill=colour)
+        else:
+            draw.ellipse(box, fill=colour)
+        picture.save(folder / "things" / f"{name}.png")
+        (folder / "things" / f"{name}.txt").write_text(f"{caption}\nde.utf8=Ding.\n", encoding="utf-8")
+    return folder

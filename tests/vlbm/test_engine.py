@@ -1,0 +1,191 @@
+"""The engine: what it streams, that it stops, and that it says the same as transformers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from tests.vlbm.conftest import drawn, picture_ref
+from vlbm.engine import End, Engine, GenerationRequest, Looked, Message, PictureRef, Progress, Token
+from vlbm.engine.features import FeatureCache, encode
+from vlbm.engine.text import PICTURE_QUESTION, render
+from vlbm.errors import PictureError, PromptTooLong
+
+
+def run(engine: Engine, *messages: Message, **settings: Any) -> tuple[str, list[Token], End]:
+    steps = list(engine.generate(GenerationRequest(messages, **settings)))
+    tokens = [step for step in steps if isinstance(step, Token)]
+    end = steps[-1]
+    assert isinstance(end, End)
+    return "".join(token.text for token in tokens), tokens, end
+
+
+def test_says_what_it_is(engine: Engine) -> None:
+    info = engine.describe()
+    assert (info.context_tokens, info.image_cells, info.image_tokens) == (8192, 49, 0)
+    assert info.parameters > 135_000_000
+
+
+def test_steps_come_in_order(engine: Engine) -> None:
+    request = GenerationRequest((Message("user", "What is this?", (picture_ref(drawn()),)),), max_tokens=3)
+    kinds = [type(step) for step in engine.generate(request)]
+    assert kinds[:4] == [Progress, Progress, Looked, Progress]
+    assert kinds[-1] is End
+    assert set(kinds[4:-1]) == {Token}
+
+
+def test_a_picture_has_a_weight_and_a_place_in_the_accounts(engine: Engine) -> None:
+    picture = picture_ref(drawn(size=(320, 200)))
+    _, tokens, end = run(engine, Message("user", "What is this?", (picture,)), max_tokens=6)
+    assert all(token.image_weight is not None and 0 < token.image_weight < 1 for token in tokens)
+    assert end.image_cells == 49
+    assert [(use.sha256, use.seen, use.width, use.height) for use in end.images] == [(picture.sha256, True, 320, 200)]
+
+
+def test_text_alone_has_no_weight(engine: Engine) -> None:
+    text, tokens, end = run(engine, Message("user", "What is the capital of France?"), max_tokens=20)
+    assert "Paris" in text
+    assert {token.image_weight for token in tokens} == {None}
+    assert end.reason == "stop"
+    assert end.images == ()
+
+
+def test_older_pictures_are_said_not_to_be_seen(engine: Engine) -> None:
+    old, new = picture_ref(drawn("gold")), picture_ref(drawn("navy"))
+    talk = (Message("user", "This?", (old,)), Message("assistant", "A disc."), Message("user", "And this?", (new,)))
+    _, _, end = run(engine, *talk, max_tokens=2)
+    assert {use.sha256: use.seen for use in end.images} == {old.sha256: False, new.sha256: True}
+
+
+def test_two_pictures_of_one_turn_are_both_seen(engine: Engine) -> None:
+    pictures = (picture_ref(drawn("gold")), picture_ref(drawn("navy")))
+    _, _, end = run(engine, Message("user", "What are these?", pictures), max_tokens=2)
+    assert [use.seen for use in end.images] == [True, True]
+    assert end.image_cells == 98
+
+
+def test_greedy_with_a_picture_is_what_transformers_generates(engine: Engine, model: Any, processor: Any) -> None:
+    data = drawn()
+    messages = (Message("user", "Describe this picture."),)
+    inputs = processor(images=[data], text=processor.tokenizer.decode(render(processor, messages)))
+    wanted = model.generate(**inputs, max_new_tokens=16, do_sample=False, pad_token_id=2)
+    answer = wanted[0, inputs["input_ids"].shape[1] :].tolist()
+    _, tokens, _ = run(engine, Message("user", "Describe this picture.", (picture_ref(data),)), max_tokens=16)
+    assert [token.token_id for token in tokens] == [token for token in answer if token != 2]
+
+
+def test_an_empty_question_asks_what_it_is(engine: Engine, processor: Any) -> None:
+    picture = picture_ref(drawn())
+    assert render(processor, [Message("user", " ", (picture,))]) == render(
+        processor, [Message("user", PICTURE_QUESTION, (picture,))]
+    )
+
+
+def test_closing_stops_within_a_token(engine: Engine) -> None:
+    steps = engine.generate(GenerationRequest((Message("user", "Count to one hundred."),), max_tokens=400))
+    for _ in range(4):
+        next(steps)
+    started = time.monotonic()
+    steps.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - started < 0.5
+    text, _, _ = run(engine, Message("user", "Hello"), max_tokens=2)  # the engine is free again
+    assert text
+
+
+def test_features_are_cached_by_hash(engine: Engine, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = drawn("teal")
+    run(engine, Message("user", "What is this?", (picture_ref(data),)), max_tokens=1)
+    calls: list[int] = []
+    monkeypatch.setattr(model, "look", lambda *_a, **_k: calls.append(1))
+
+    def gone() -> bytes:
+        raise AssertionError("the bytes were asked for again")
+
+    again = PictureRef(picture_ref(data).sha256, gone)
+    _, _, end = run(engine, Message("user", "And again?", (again,)), max_tokens=1)
+    assert not calls
+    assert end.images[0].seen
+
+
+def test_the_cache_is_bounded_and_keyed_by_model(model: Any, processor: Any) -> None:
+    cache = FeatureCache(capacity=2)
+    features = encode(model, processor, picture_ref(drawn()))
+    for sha256 in ("a", "b", "c"):
+        cache.put("one", sha256, features)
+    assert cache.get("one", "a") is None
+    assert cache.get("one", "c") is features
+    assert cache.get("two", "c") is None
+
+
+def test_too_long_a_prompt_is_refused_with_the_numbers(engine: Engine) -> None:
+    with pytest.raises(PromptTooLong) as caught:
+        run(engine, Message("user", "word " * 9000), max_tokens=100)
+    assert caught.value.context_tokens == 8192
+    assert caught.value.max_tokens == 100
+    assert str(caught.value.prompt_tokens) in str(caught.value)
+
+
+def test_what_is_not_a_picture_is_an_error(engine: Engine) -> None:
+    with pytest.raises(PictureError, match="not a picture"):
+        run(engine, Message("user", "What is this?", (picture_ref(b"nothing of the kind"),)))
+    text, _, _ = run(engine, Message("user", "Hello"), max_tokens=2)
+    assert text
+
+
+def test_a_seed_repeats_an_answer(engine: Engine) -> None:
+    settings = {"max_tokens": 12, "temperature": 1.0, "top_p": 0.9}
+    message = Message("user", "Tell me something.")
+    first, again, other = (run(engine, message, seed=seed, **settings)[0] for seed in (5, 5, 6))
+    assert first == again
+    assert first != other
+
+
+def test_stop_strings_end_the_answer_before_them(engine: Engine) -> None:
+    whole, _, _ = run(engine, Message("user", "What is the capital of France?"), max_tokens=20)
+    cut, _, end = run(engine, Message("user", "What is the capital of France?"), max_tokens=20, stop=("Paris",))
+    assert cut == whole[: whole.index("Paris")]
+    assert end.reason == "stop"
+
+
+def test_length_ends_an_answer(engine: Engine) -> None:
+    _, tokens, end = run(engine, Message("user", "Tell me a long story."), max_tokens=5)
+    assert (end.reason, end.completion_tokens, len(tokens)) == ("length", 5, 5)
+
+
+def test_counts_the_tokens_of_a_conversation(engine: Engine) -> None:
+    _, _, end = run(engine, Message("user", "Hello"), max_tokens=1)
+    assert engine.count_tokens([Message("user", "Hello")]) == end.prompt_tokens
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: GenerationRequest(()), "at least one message"),
+        (lambda: GenerationRequest((Message("user", ""),), max_tokens=0), "max_tokens"),
+        (lambda: GenerationRequest((Message("user", ""),), temperature=-1), "temperature"),
+        (lambda: GenerationRequest((Message("user", ""),), top_p=0), "top_p"),
+        (lambda: GenerationRequest((Message("user", ""),), repetition_penalty=0), "repetition_penalty"),
+        (lambda: Message("tool", ""), "role"),  # type: ignore[arg-type]
+        (lambda: FeatureCache(0), "capacity"),
+    ],
+)
+def test_bad_requests_name_the_field(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def test_repetition_penalty_is_that_of_transformers() -> None:
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    from vlbm.engine.sampling import Sampler
+
+    logits = torch.randn(50, generator=torch.Generator().manual_seed(3))
+    prompt = [1, 4, 4, 9]
+    request = GenerationRequest((Message("user", ""),), repetition_penalty=1.7)
+    processor = RepetitionPenaltyLogitsProcessor(1.7)
+    wanted = processor(torch.tensor([prompt]), logits[None].clone())[0]
+    assert torch.equal(Sampler(request, prompt)._penalise(logits), wanted)

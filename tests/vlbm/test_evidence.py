@@ -1,0 +1,100 @@
+"""Names add up, neighbours are found, and evidence is laid out as runs with an end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vlbm.encoders import encoder, read_lite0
+from vlbm.errors import ConfigError, DataError
+from vlbm.evidence import names as naming
+from vlbm.evidence.names import imagenet_names, to_tokens
+from vlbm.evidence.table import CAPTION, FINE, GROUP, START, Runs, lay_out
+from vlbm.perception import average_views, soft_bins
+
+
+def test_cats_and_dogs_add_up() -> None:
+    names = imagenet_names()
+    assert len(names.classes) == len(names.group_of_class) == 1000
+    everyday = [names.groups[group] for group in names.group_of_class]
+    assert everyday.count("cat") == 5
+    assert everyday.count("dog") == 118
+    assert (everyday[291], everyday[779], everyday[968]) == ("lion", "bus", "cup")
+
+
+def test_a_class_with_two_names_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "table.txt"
+    monkeypatch.setattr(naming, "TABLE", table)
+    table.write_text("# names\ncat: 281-285\nanimal: 285\n", encoding="utf-8")
+    with pytest.raises(DataError, match="line 3: class 285 is already a cat"):
+        imagenet_names()
+    table.write_text("cat: many\n", encoding="utf-8")
+    with pytest.raises(DataError, match="line 1: 'many' is not a class"):
+        imagenet_names()
+
+
+def test_group_probabilities_are_sums(model: Any) -> None:
+    logits = torch.randn(2, 1000)
+    sums = model.evidence.group_probabilities(logits)
+    classes = logits.softmax(dim=-1)
+    names = imagenet_names()
+    cat = names.groups.index("cat")
+    assert torch.allclose(sums.sum(dim=-1), torch.ones(2), atol=1e-4)
+    assert torch.allclose(sums[:, cat], classes[:, 281:286].sum(dim=-1), atol=1e-5)
+
+
+def test_a_remembered_picture_finds_itself(model: Any) -> None:
+    table = model.evidence
+    pooled = (table.memory_features[7] * 3 + table.feature_mean)[None]
+    runs = table.find(torch.randn(1, 1000), pooled)
+    first = int((runs.kind[0] == CAPTION).nonzero()[0])
+    assert runs.confidence[0, first] == pytest.approx(1.0, abs=1e-2)
+    assert torch.equal(runs.tokens[0, first][: table.memory_tokens.shape[1]], table.memory_tokens[7].long())
+    exclude = torch.zeros(1, table.memory_features.shape[0], dtype=torch.bool)
+    exclude[0, 7] = True
+    assert table.find(torch.randn(1, 1000), pooled, exclude=exclude).confidence[0, first] < 0.999
+
+
+def test_runs_are_laid_out_with_ends_and_without_padding() -> None:
+    runs = Runs(
+        tokens=torch.tensor([[[5, 6, -1], [7, -1, -1], [-1, -1, -1]], [[8, -1, -1], [-1, -1, -1], [-1, -1, -1]]]),
+        kind=torch.tensor([[GROUP, FINE, CAPTION]] * 2),
+        rank=torch.zeros(2, 3, dtype=torch.long),
+        confidence=torch.tensor([[0.5, 0.25, 0.1]] * 2),
+    )
+    laid = lay_out(runs)
+    assert laid.tokens.tolist()[0] == [5, 6, 6, 7, 7]
+    assert laid.previous.tolist()[0] == [START, 5, 6, START, 7]
+    assert laid.ends.tolist()[0] == [False, False, True, False, True]
+    assert laid.mask.tolist() == [[True] * 5, [True, True, False, False, False]]
+    assert laid.confidence.tolist()[0] == [0.5, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_soft_bins_keep_order_and_mass() -> None:
+    bins = soft_bins(torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0]))
+    assert torch.allclose(bins.sum(dim=-1), torch.ones(5), atol=1e-5)
+    centres = (bins * torch.arange(bins.shape[-1])).sum(dim=-1)
+    assert (centres.diff() > 0).all()
+
+
+def test_views_are_averaged_as_probabilities() -> None:
+    logits = torch.randn(6, 10)
+    made = average_views(logits, 3).exp()
+    assert torch.allclose(made, logits.softmax(-1).view(2, 3, 10).mean(1), atol=1e-6)
+
+
+def test_tokens_begin_with_a_space_and_are_padded(processor: Any) -> None:
+    tokens = to_tokens(["cat", "school bus"], processor.tokenizer, 5)
+    assert processor.tokenizer.decode([t for t in tokens[1].tolist() if t >= 0]) == " school bus"
+    assert tokens[0, -1] == -1
+
+
+def test_weights_of_another_encoder_are_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(2)}, tmp_path / "other.pth")
+    with pytest.raises(ConfigError, match=r"other\.pth has 1 tensors"):
+        read_lite0(tmp_path / "other.pth")
+    with pytest.raises(ConfigError, match="'vgg99'"):
+        encoder("vgg99")

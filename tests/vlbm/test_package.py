@@ -1,0 +1,31 @@
+"""`import vlbm` is light, and its names are where they should be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import vlbm
+
+
+def test_import_pulls_in_no_torch() -> None:
+    code = "import sys, vlbm, vlbm.errors; assert not {'torch', 'transformers', 'PIL'} & set(sys.modules), 'heavy'"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", vlbm.__all__)
+def test_public_names_resolve(name: str) -> None:
+    assert getattr(vlbm, name) is not None
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = vlbm.nonsense
+
+
+def test_registries_list_what_there_is() -> None:
+    assert vlbm.list_encoders() == ["efficientnet_lite0"]
+    assert vlbm.list_language_models() == ["smollm2-135m-instruct"]
+    assert vlbm.list_fusions() == ["weighted_sum"]
