@@ -13,6 +13,16 @@ Messages are written for the person who caused them and say what to do next; the
 Errors of programming are ordinary Python exceptions and never reach a client as text.
 """
 
+import traceback
+
+
+def trace(error: BaseException) -> str:
+    """Where an exception came from, for a log: its kind and the lines of code, without its message.
+
+    Messages of exceptions may repeat values, and values may be what a user said.
+    """
+    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}".rstrip()
+
 
 class AssistantError(Exception):
     """Base of the errors that are told to a client.

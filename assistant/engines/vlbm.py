@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from assistant.domain.errors import AssistantError, EngineError, InvalidRequest
+from assistant.domain.errors import AssistantError, EngineError, InvalidRequest, trace
 from assistant.ports import (
     End,
     Engine,
@@ -119,8 +119,8 @@ class VlbmEngine(Engine):
             emit(None)
         except AssistantError as error:
             emit(error)
-        except Exception:
-            log.exception("the model failed")
+        except Exception as error:
+            log.error("the model failed: %s", trace(error))
             emit(EngineError("engine_failed", "The model failed on this message; try again or shorten it."))
 
     def _steps(self, request: EngineRequest) -> Generator[EngineEvent]:

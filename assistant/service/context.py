@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-from assistant.domain.errors import EngineError
+from assistant.budget import prompt_budget, surely_fits, too_long
+from assistant.domain.errors import NotFound
 from assistant.domain.messages import Message
 from assistant.domain.turns import TurnOptions
 from assistant.ports import Engine, EngineMessage, EnginePicture, PictureStore
 from assistant.service.submissions import MOST_PICTURES
-
-TEMPLATE_TOKENS = 64
-"""More than any chat template adds to a message."""
 
 
 async def load_picture(pictures: PictureStore, owner: str, image_id: str) -> EnginePicture:
@@ -31,26 +29,33 @@ async def chat_prompt(
     """The prompt for an answer to the last message of ``history``.
 
     The oldest turns are left out until the rest fits beside the answer; of more than ``MOST_PICTURES`` pictures the
-    newest stay.
+    newest stay; an earlier picture that is gone is left out.
 
     Raises:
-        EngineError: the last message alone is too long.
-        NotFound: a picture is gone.
+        EngineError: the last message alone is too long, or the answer is to be.
+        NotFound: a picture of the last message is gone.
     """
+    budget = prompt_budget(engine, options)
     keep = [image_id for message in history for image_id in message.image_ids][-MOST_PICTURES:]
     messages = [EngineMessage("system", system)]
     for message in history:
-        loaded = [await load_picture(pictures, owner, name) for name in message.image_ids if name in keep]
-        messages.append(EngineMessage(message.role, message.text, tuple(loaded)))
-    budget = engine.info.context_tokens - (options.max_tokens or engine.info.default_max_tokens)
-    if _surely_fits(messages, budget):
+        wanted = [name for name in message.image_ids if name in keep]
+        loaded = await _load(pictures, owner, wanted, must=message is history[-1])
+        messages.append(EngineMessage(message.role, message.text, loaded))
+    if surely_fits(messages, budget):
         return tuple(messages)
     return tuple(await asyncio.to_thread(fit, engine, messages, budget))
 
 
-def _surely_fits(messages: Sequence[EngineMessage], budget: int) -> bool:
-    """Whether the text is so short that nobody needs to count: a token is at least a byte of it, or of the template."""
-    return sum(len(message.text.encode()) + TEMPLATE_TOKENS for message in messages) + TEMPLATE_TOKENS <= budget
+async def _load(pictures: PictureStore, owner: str, names: list[str], *, must: bool) -> tuple[EnginePicture, ...]:
+    loaded = []
+    for name in names:
+        try:
+            loaded.append(await load_picture(pictures, owner, name))
+        except NotFound:
+            if must:
+                raise
+    return tuple(loaded)
 
 
 def fit(engine: Engine, messages: list[EngineMessage], budget: int) -> list[EngineMessage]:
@@ -62,9 +67,7 @@ def fit(engine: Engine, messages: list[EngineMessage], budget: int) -> list[Engi
     system, turns = messages[0], messages[1:]
     while (length := engine.count_tokens([system, *turns])) > budget:
         if len(turns) <= 1:
-            raise EngineError(
-                "prompt_too_long", f"The message has {length} tokens; this model takes {budget}. Shorten it."
-            )
+            raise too_long(length, budget)
         # A turn is a question and its answer: whatever precedes the next question goes with it.
         following = next((i for i, turn in enumerate(turns[1:], 1) if turn.role == "user"), len(turns) - 1)
         turns = turns[following:]

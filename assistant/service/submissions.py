@@ -40,9 +40,9 @@ class Submissions:
             NotFound: the session or a picture is not this owner's.
             Conflict: the client message id stands for another message.
         """
-        _check_size(text, image_ids)
         call = self._call(text, tool)
-        image_ids = tuple(dict.fromkeys((*image_ids, *_named_pictures(call))))
+        image_ids = tuple(dict.fromkeys((*image_ids, *_argument(call, "images", ()))))
+        _check_size(max(text, str(_argument(call, "text", "")), key=len), image_ids)
         if not text.strip() and not image_ids and call is None:
             raise InvalidRequest("message_empty", "Write something or add a picture.")
         if call is not None and self._tools[call.name].needs_picture and not image_ids:
@@ -63,9 +63,8 @@ class Submissions:
         return check_call(self._tools[tool.name], tool.arguments)
 
 
-def _named_pictures(call: ToolCallPart | None) -> tuple[str, ...]:
-    named: Any = call.arguments.get("images", ()) if call else ()
-    return tuple(named)
+def _argument(call: ToolCallPart | None, name: str, default: Any) -> Any:
+    return call.arguments.get(name, default) if call else default
 
 
 def _check_size(text: str, image_ids: tuple[str, ...]) -> None:

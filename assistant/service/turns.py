@@ -5,27 +5,11 @@ Knows nothing of how turns are claimed (see ``worker``), nor of where logs and p
 
 import asyncio
 import contextlib
-import logging
-import secrets
 from collections.abc import AsyncGenerator, Coroutine, Mapping
-from dataclasses import dataclass
-
-from pydantic import BaseModel
 
 from assistant.domain.errors import AssistantError, Unavailable
-from assistant.domain.events import (
-    ErrorInfo,
-    Event,
-    ImageUse,
-    MessageCreated,
-    ToolCalled,
-    ToolFinished,
-    TurnFinished,
-    TurnProgress,
-    TurnStatus,
-    Usage,
-)
-from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolResultPart
+from assistant.domain.events import ToolCalled, TurnProgress
+from assistant.domain.messages import Message
 from assistant.domain.turns import conversation_until
 from assistant.ports import (
     Claim,
@@ -37,7 +21,6 @@ from assistant.ports import (
     EngineRequest,
     Looked,
     PictureStore,
-    PictureUse,
     Progress,
     Token,
     Tool,
@@ -48,21 +31,10 @@ from assistant.ports import (
 )
 from assistant.service.context import chat_prompt, load_picture
 from assistant.service.deltas import DeltaWriter
+from assistant.service.endings import Outcome, last_events
 
-log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 3
 HEARTBEAT_SECONDS = 5.0
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """How a turn went, as far as it went."""
-
-    status: TurnStatus = "completed"
-    looked: tuple[PictureUse, ...] = ()
-    end: End | None = None
-    result: BaseModel | None = None
-    error: ErrorInfo | None = None
 
 
 class TurnRunner:
@@ -91,36 +63,43 @@ class TurnRunner:
 
         Raises:
             LostClaim: another worker has the turn; nothing more was written.
+            Unavailable: the store is away; the turn is taken up again when its lease is over.
         """
-        messages = await self._conversations.messages(claim.session_id)
-        history = conversation_until(claim.turn_id, messages)
-        outcome = _Outcome()
+        history: list[Message] = []
+        outcome = Outcome()
         async with DeltaWriter(self._queue, claim) as deltas:
             if claim.attempt > MOST_ATTEMPTS:
-                outcome = _failed("attempts_exhausted", f"No worker finished this answer in {MOST_ATTEMPTS} attempts.")
+                outcome.fail("attempts_exhausted", f"No worker finished this answer in {MOST_ATTEMPTS} attempts.")
             else:
+                messages = await self._conversations.messages(claim.session_id)
+                history = conversation_until(claim.turn_id, messages)
                 await self._unless_cancelled(claim, self._answer(claim, history, deltas, outcome), outcome)
-        events = self._last_events(claim, history, deltas.text, outcome)
+        events = last_events(claim.turn_id, history, deltas.text, outcome, self._clock.now())
         await self._queue.finish(claim, events, outcome.status)
 
-    async def _unless_cancelled(self, claim: Claim, answering: Coroutine[None, None, None], outcome: _Outcome) -> None:
+    async def _unless_cancelled(self, claim: Claim, answering: Coroutine[None, None, None], outcome: Outcome) -> None:
         """Run to the end, or until the turn is cancelled; keep the lease meanwhile."""
         answer = asyncio.create_task(answering, name=f"answer {claim.turn_id}")
         heart = asyncio.create_task(self._heartbeat(claim), name="heartbeat")
+        stop = asyncio.create_task(self._cancelled(claim), name="cancel")
+        try:
+            await asyncio.wait((answer, stop, heart), return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                for task in (stop, heart):
+                    if task.done():
+                        task.result()  # the claim is lost, or the store is away
+                outcome.status = "cancelled"
+        finally:
+            for task in (stop, heart, answer):
+                task.cancel()
+            await asyncio.gather(stop, heart, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await answer
+
+    async def _cancelled(self, claim: Claim) -> None:
+        """Return when the turn is to stop."""
         async with self._queue.watch_cancel(claim) as bell:
-            stop = asyncio.create_task(bell.wait(), name="cancel")
-            try:
-                await asyncio.wait((answer, stop, heart), return_when=asyncio.FIRST_COMPLETED)
-                if not answer.done() and stop.done():
-                    outcome.status = "cancelled"
-                elif heart.done():
-                    heart.result()  # the claim is lost
-            finally:
-                for task in (stop, heart, answer):
-                    task.cancel()
-                await asyncio.gather(stop, heart, return_exceptions=True)
-                with contextlib.suppress(asyncio.CancelledError):
-                    await answer
+            await bell.wait()
 
     async def _heartbeat(self, claim: Claim) -> None:
         """Renew the lease and show that the turn is alive, however long the engine is silent."""
@@ -131,16 +110,18 @@ class TurnRunner:
             alive = TurnProgress(turn_id=claim.turn_id, stage="working", done=beats, total=0)
             await self._queue.append(claim, [alive])
 
-    async def _answer(self, claim: Claim, history: list[Message], deltas: DeltaWriter, outcome: _Outcome) -> None:
+    async def _answer(self, claim: Claim, history: list[Message], deltas: DeltaWriter, outcome: Outcome) -> None:
         """Stream the answer; what a client is to be told ends up in the outcome."""
         try:
             async with contextlib.aclosing(await self._stream(claim, history, deltas.text)) as stream:
                 async for item in stream:
                     await self._take(claim, item, deltas, outcome)
+            if outcome.end is None:
+                outcome.fail("engine_cut_off", "The answer broke off; try again.")
         except Unavailable:
             raise  # nobody's fault: the turn is taken up again when the store is back
         except AssistantError as error:
-            outcome.status, outcome.error = "failed", ErrorInfo(code=error.code, message=error.message)
+            outcome.fail(error.code, error.message)
 
     async def _stream(
         self, claim: Claim, history: list[Message], prefix: str
@@ -149,7 +130,7 @@ class TurnRunner:
         if call is None:
             prompt = await chat_prompt(self._engine, self._pictures, claim.owner, history, self._system, claim.options)
             return self._engine.generate(EngineRequest(prompt, claim.options, prefix))
-        if not prefix:
+        if claim.attempt == 1:
             called = ToolCalled(turn_id=claim.turn_id, name=call.name, arguments=call.arguments)
             await self._queue.append(claim, [called])
         tool = self._tools[call.name]
@@ -157,7 +138,7 @@ class TurnRunner:
         context = ToolContext(self._engine, tuple(pictures), claim.options, prefix)
         return tool.run(tool.arguments.model_validate(call.arguments), context)
 
-    async def _take(self, claim: Claim, item: EngineEvent | ToolEvent, deltas: DeltaWriter, outcome: _Outcome) -> None:
+    async def _take(self, claim: Claim, item: EngineEvent | ToolEvent, deltas: DeltaWriter, outcome: Outcome) -> None:
         match item:
             case Token():
                 deltas.add(item)
@@ -172,63 +153,3 @@ class TurnRunner:
                 outcome.end = item
         if outcome.end is not None and outcome.end.reason == "length":
             outcome.status = "length"
-
-    def _last_events(self, claim: Claim, history: list[Message], text: str, outcome: _Outcome) -> list[Event]:
-        """The tool's end, the assistant's message, the turn's end. A failure before the first word has no message."""
-        call = history[-1].tool_call
-        events: list[Event] = []
-        parts: list[Part] = [call] if call else []
-        if call is not None and outcome.result is not None:
-            result = outcome.result.model_dump(mode="json")
-            events.append(ToolFinished(turn_id=claim.turn_id, name=call.name, result=result))
-            parts.append(ToolResultPart(name=call.name, result=result))
-        if text or outcome.status != "failed":
-            message = Message(
-                message_id=f"m_{secrets.token_urlsafe(12)}",
-                role="assistant",
-                parts=(*parts, TextPart(text=text)),
-                turn_id=claim.turn_id,
-                created_at=self._clock.now(),
-            )
-            events.append(MessageCreated(message=message))
-        finished = TurnFinished(
-            turn_id=claim.turn_id,
-            status=outcome.status,
-            usage=_usage(outcome.end),
-            images=_image_uses(history, outcome),
-            error=outcome.error,
-        )
-        return [*events, finished]
-
-
-def _failed(code: str, message: str) -> _Outcome:
-    return _Outcome(status="failed", error=ErrorInfo(code=code, message=message))
-
-
-def _usage(end: End | None) -> Usage | None:
-    if end is None:
-        return None
-    return Usage(
-        prompt_tokens=end.prompt_tokens,
-        completion_tokens=end.completion_tokens,
-        image_cells=end.image_cells,
-        engine_first_token_ms=end.first_token_ms,
-        engine_ms=end.total_ms,
-    )
-
-
-def _image_uses(history: list[Message], outcome: _Outcome) -> tuple[ImageUse, ...]:
-    """Every picture sent with the turn or looked back on, seen or not: none is passed over in silence."""
-    sizes = {part.image_id: part for message in history for part in message.parts if isinstance(part, ImagePart)}
-    unseen = PictureUse("", seen=False, reason=f"the answer was {outcome.status} before")
-    uses = dict.fromkeys(history[-1].image_ids, unseen) | {use.image_id: use for use in outcome.looked}
-    return tuple(
-        ImageUse(
-            image_id=image_id,
-            seen=use.seen,
-            width=sizes[image_id].width,
-            height=sizes[image_id].height,
-            reason=use.reason,
-        )
-        for image_id, use in uses.items()
-    )

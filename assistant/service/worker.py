@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from assistant.domain.errors import trace
 from assistant.ports import Claim, EngineInfo, LostClaim, TurnQueue
 from assistant.service.turns import TurnRunner
 
@@ -47,7 +48,7 @@ class Worker:
         try:
             return await self._queue.claim(self._name, self._engine, CLAIM_SECONDS)
         except Exception as error:  # Redis is away, and will be back: a worker outlives it
-            log.warning("no turn can be claimed: %s", error)
+            log.warning("no turn can be claimed: %s", type(error).__name__)
             await asyncio.sleep(PAUSE_SECONDS)
             return None
 
@@ -56,9 +57,9 @@ class Worker:
             await self._runner.run(claim)
         except LostClaim:
             log.warning("turn %s was taken over", claim.turn_id)
-        except Exception:
+        except Exception as error:
             # Nothing is lost: the lease ends, and this worker or another goes on from what was sent.
-            log.exception("turn %s was cut off", claim.turn_id)
+            log.error("turn %s was cut off by %s", claim.turn_id, trace(error))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from assistant.clock import rfc3339
 from assistant.domain.events import (
@@ -192,7 +192,10 @@ class _CancelBell(Bell):
     async def wait(self) -> list[LogEntry]:
         while True:
             await self._rung.wait()
-            marked = await self._redis.hexists(self._turn, "cancel")
+            try:
+                marked = await self._redis.hexists(self._turn, "cancel")
+            except (RedisError, OSError):
+                marked = False  # the bell rings again when the store is back
             raise_if_cancelled()
             if marked:
                 return []

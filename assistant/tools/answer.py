@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from assistant.budget import check_fits
 from assistant.domain.errors import EngineError
 from assistant.domain.prompts import Prompt
 from assistant.ports import (
@@ -94,8 +95,9 @@ class PromptTool(Tool, ABC):
 
     async def run(self, arguments: BaseModel, context: ToolContext) -> AsyncGenerator[ToolEvent]:
         answer = Answer(text=context.prefix)
-        async for event in _stream(self.ask(arguments), context, answer):
-            yield event
+        async with aclosing(_stream(self.ask(arguments), context, answer)) as stream:
+            async for event in stream:
+                yield event
         caution = context.engine.info.cautions.get(self.name)
         common = {
             "text": answer.text,
@@ -108,7 +110,9 @@ class PromptTool(Tool, ABC):
 
 async def _stream(prompt: str, context: ToolContext, answer: Answer) -> AsyncGenerator[Progress | Looked | Token]:
     """Ask the engine; ``answer`` holds the outcome afterwards."""
-    request = EngineRequest((EngineMessage("user", prompt, context.pictures),), context.options, context.prefix)
+    messages = (EngineMessage("user", prompt, context.pictures),)
+    await check_fits(context.engine, messages, context.options)
+    request = EngineRequest(messages, context.options, context.prefix)
     async with aclosing(context.engine.generate(request)) as stream:
         async for event in stream:
             match event:

@@ -107,13 +107,11 @@ async def test_a_text_at_the_limit_is_taken(house: House) -> None:
     await house.accept(text="x" * MOST_CHARACTERS, image_ids=MANY[:MOST_PICTURES])
 
 
-@pytest.mark.xfail(strict=True, reason="only image_ids are counted: arguments.images goes past the limit")
 async def test_pictures_named_by_a_tool_count_too(house: House) -> None:
     call = ToolCallPart(name="caption", arguments={"images": list(MANY)})
     assert await house.refused(tool=call) == "too_many_images"
 
 
-@pytest.mark.xfail(strict=True, reason="only text is measured: arguments.text may be as long as a frame")
 async def test_a_text_given_to_a_tool_is_measured_too(house: House) -> None:
     call = ToolCallPart(name="summarise", arguments={"text": "x" * (MOST_CHARACTERS + 1)})
     assert await house.refused(tool=call) == "text_too_long"

@@ -108,7 +108,6 @@ async def test_it_stops_its_turns_when_it_stops(queue: FakeQueue, runner: Runner
         assert runner.stopped == ["t_1"]
 
 
-@pytest.mark.xfail(strict=True, reason="log.exception prints pydantic's error, which repeats the values")
 async def test_a_turn_that_breaks_does_not_log_what_the_user_said(
     queue: FakeQueue, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -98,9 +98,6 @@ async def test_a_stream_that_breaks_off_is_no_result() -> None:
     assert broken.value.code == "engine_cut_off"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="run() iterates _stream() without aclosing: the engine's stream waits for the GC"
-)
 async def test_leaving_early_closes_the_engine_s_stream() -> None:
     engine = FakeEngine(*words("ABC"), end())
     stream = TOOLS["summarise"].run(checked(TOOLS["summarise"]), ToolContext(engine))
