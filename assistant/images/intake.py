@@ -33,8 +33,8 @@ class ImageLimits:
         if size > self.bytes:
             raise LimitReached(
                 "image_too_large",
-                f"The picture has {min(size, 2**53) / _MEGABYTE:.1f} MB; at most {self.bytes // _MEGABYTE} MB are taken. "
-                "Scale it down.",
+                f"The picture has {min(size, 2**53) / _MEGABYTE:.1f} MB; "
+                f"at most {self.bytes // _MEGABYTE} MB are taken. Scale it down.",
             )
 
 
