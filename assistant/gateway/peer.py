@@ -39,7 +39,7 @@ from assistant.gateway.wire import (
 )
 from assistant.images import ImageLimits, normalise
 from assistant.ports import ConversationStore, Cursor, LogEntry, PictureStore, StoredPicture
-from assistant.service.submissions import Submissions
+from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES, Submissions
 from assistant.version import SERVER
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,12 @@ class Peer:
             await asyncio.gather(*self._tails.values(), return_exceptions=True)
 
     def _announced(self) -> Limits:
-        return Limits(image_bytes=self._limits.bytes, image_pixels=self._limits.pixels)
+        return Limits(
+            image_bytes=self._limits.bytes,
+            image_pixels=self._limits.pixels,
+            images=MOST_PICTURES,
+            text_chars=MOST_CHARACTERS,
+        )
 
     def _expire(self) -> None:
         self._closing = asyncio.create_task(self._socket.close(CLOSE_POLICY, "no auth in time"))
@@ -116,22 +121,24 @@ class Peer:
                 if not self._connection.is_authenticated:
                     await self._socket.close(CLOSE_POLICY, "not authenticated")
             case SessionOpen():
-                await self._answer(command.id, lambda: self._open(command))
+                async with self._ack_first:
+                    await self._answer(command.id, lambda: self._open(command))
             case TurnSubmit():
-                await self._answer(command.id, lambda: self._submit(command))
+                async with self._ack_first:
+                    await self._answer(command.id, lambda: self._submit(command))
             case TurnCancel():
-                await self._answer(command.id, lambda: self._cancel(command))
+                async with self._ack_first:
+                    await self._answer(command.id, lambda: self._cancel(command))
             case ImageBegin():
                 await self._answer(command.id, lambda: self._begin(command))
 
     async def _answer(self, command_id: str, work: Callable[[], Awaitable[Frame]]) -> None:
         """Do the work and send its ack, or the error that says what was wrong."""
-        async with self._ack_first:
-            try:
-                frame = await work()
-            except AssistantError as error:
-                frame = Error.of(error, command_id)
-            await self._send(frame)
+        try:
+            frame = await work()
+        except AssistantError as error:
+            frame = Error.of(error, command_id)
+        await self._send(frame)
 
     async def _authenticate(self, command: Auth) -> Frame:
         owner = auth.authenticate(command.token, self._socket.remote_address[0], self._anonymous)

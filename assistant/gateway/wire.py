@@ -138,8 +138,12 @@ _COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(disc
 
 
 class Limits(Frame):
+    """What a client may send; ``chunk_bytes`` is the data of a binary frame, without its head of 24 bytes."""
+
     image_bytes: int
     image_pixels: int
+    images: int
+    text_chars: int
     chunk_bytes: int = CHUNK_BYTES
 
 

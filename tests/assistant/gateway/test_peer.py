@@ -136,7 +136,13 @@ async def closed(raw: Raw) -> int:
 async def test_hello_says_the_limits_before_anything_is_asked(gateway: Gateway) -> None:
     async with gateway.client(auth=False) as client:
         assert client.hello["type"] == "hello"
-        assert client.hello["limits"] == {"image_bytes": 10485760, "image_pixels": 25000000, "chunk_bytes": 262144}
+        assert client.hello["limits"] == {
+            "image_bytes": 10485760,
+            "image_pixels": 25000000,
+            "images": 8,
+            "text_chars": 100_000,
+            "chunk_bytes": 262144,
+        }
         assert client.socket.subprotocol == "assistant.v1"
 
 

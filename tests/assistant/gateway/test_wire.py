@@ -203,13 +203,13 @@ def test_any_text_is_a_command_or_a_malformed_frame(text: str) -> None:
 
 
 def test_answers_leave_out_what_is_absent() -> None:
-    hello = wire.Hello(server="s", limits=wire.Limits(image_bytes=1, image_pixels=2))
+    hello = wire.Hello(server="s", limits=wire.Limits(image_bytes=1, image_pixels=2, images=3, text_chars=4))
     assert json.loads(hello.to_json()) == {
         "type": "hello",
         "protocol": 1,
         "server": "s",
         "heartbeat_seconds": 15,
-        "limits": {"image_bytes": 1, "image_pixels": 2, "chunk_bytes": 262144},
+        "limits": {"image_bytes": 1, "image_pixels": 2, "images": 3, "text_chars": 4, "chunk_bytes": 262144},
     }
     assert json.loads(wire.Pong(id="3").to_json()) == {"type": "pong", "id": "3"}
     ready = wire.ImageReadyAck(id="4", image_id="i_1", width=640, height=480, resized=False)

@@ -1,0 +1,30 @@
+"""The idle server with the packaged model: what it takes, and what it answers on plain HTTP."""
+
+import urllib.error
+import urllib.request
+
+import psutil
+import pytest
+
+from tests.conftest import Server
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_idle_server_takes_less_than_a_gigabyte_and_a_half(model_server: Server) -> None:
+    process = psutil.Process(model_server.process.pid)
+    whole = sum(part.memory_info().rss for part in (process, *process.children(recursive=True)))
+    assert whole < 1.5e9, f"{whole / 1e9:.2f} GB"
+
+
+def test_health_and_page(model_server: Server) -> None:
+    with urllib.request.urlopen(f"{model_server.url}/healthz", timeout=10) as answer:  # noqa: S310
+        assert answer.status == 200
+        assert b'"ok"' in answer.read()
+    with urllib.request.urlopen(model_server.url, timeout=10) as answer:  # noqa: S310
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+        assert b"<script" in answer.read()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{model_server.url}/v1/images/i_nobody", timeout=10)  # noqa: S310
+    assert refused.value.code == 404
+    refused.value.close()
