@@ -1,7 +1,6 @@
 """A client that comes back: it reconnects, authenticates and opens its sessions again at their cursors by itself."""
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 import random
@@ -19,6 +18,10 @@ from assistant.ports import Cursor
 log = logging.getLogger(__name__)
 Picture = str
 """The id of an uploaded picture."""
+REOPEN_SECONDS = 10.0
+"""A server that does not open a session again in this time is left for another attempt."""
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 5.0
 
 
 class Client:
@@ -35,9 +38,13 @@ class Client:
         self._token = token
         self._patience = patience
         self._sessions: dict[str, Session] = {}
+        self._opening: set[str] = set()
+        """Sessions whose first opening is not answered: whoever opens them sends that again, not the keeper."""
         self._link: Link | None = None
         self._linked = asyncio.Event()
+        """Commands may be sent: the link is there, and every session is open on it."""
         self._keeper: asyncio.Task[None] | None = None
+        self._over: ClientError | None = None
 
     async def __aenter__(self) -> "Client":
         await self._connect()
@@ -48,29 +55,43 @@ class Client:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
+        self._end(ClientError("This client is closed."))
         if self._link is not None:
             await self._link.close()
 
     async def open(self, session_id: str | None = None, cursor: Cursor | None = None) -> Session:
         """Open a session: a new one, or a known one from a cursor (from its start without one).
 
+        Whoever opened the same session before gets no more of its events.
+
         Raises:
             ServerRefused: there is no such session.
         """
         if session_id is not None:
-            # Known before the answer, because its events may follow the answer at once.
-            start = cursor or Cursor("", 0)
-            session = self._sessions[session_id] = Session(session_id, start, self.command)
-            with contextlib.ExitStack() as undo:
-                undo.callback(self._sessions.pop, session_id)
-                ack = await self.command("session.open", session_id=session_id, **_cursor(cursor))
-                undo.pop_all()
-            if cursor is None:
-                session.cursor = Cursor(ack["cursor"]["epoch"], max(ack["cursor"]["seq"], session.cursor.seq))
-            return session
+            return await self._open(session_id, cursor)
         ack = await self.command("session.open")
         session = Session(ack["session_id"], Cursor(ack["cursor"]["epoch"], ack["cursor"]["seq"]), self.command)
         self._sessions[session.session_id] = session
+        return session
+
+    async def _open(self, session_id: str, cursor: Cursor | None) -> Session:
+        session = Session(session_id, cursor or Cursor("", 0), self.command)
+        before = self._sessions.get(session_id)
+        self._sessions[session_id] = session  # known before the answer: its events may follow the answer at once
+        self._opening.add(session_id)
+        try:
+            ack = await self.command("session.open", session_id=session_id, **_cursor(cursor))
+        except BaseException:
+            if self._sessions.get(session_id) is session:
+                self._sessions.pop(session_id)
+                self._sessions |= {session_id: before} if before else {}
+            raise
+        finally:
+            self._opening.discard(session_id)
+        if before is not None:
+            before.fail(ClientError("This session was opened again."))
+        if cursor is None:
+            session.cursor = Cursor(ack["cursor"]["epoch"], max(ack["cursor"]["seq"], session.cursor.seq))
         return session
 
     async def upload(self, data: bytes, mime: str = "") -> Picture:
@@ -107,56 +128,111 @@ class Client:
             await self._link.closed.wait()
 
     async def _ready(self) -> Link:
+        """A link that is open, with every session on it."""
         try:
             async with asyncio.timeout(self._patience):
-                while self._link is None or self._link.closed.is_set():
-                    if self._keeper is not None and self._keeper.done():
-                        self._keeper.result()
+                while not self._linked.is_set() or self._link is None or self._link.closed.is_set():
+                    if self._over is not None:
+                        raise self._over
                     self._linked.clear()
                     await self._linked.wait()
         except TimeoutError:
-            raise ClientError(f"No assistant answers at {self._url}.") from None
+            raise self._nobody() from None
         return self._link
 
-    async def _connect(self) -> None:
-        self._link = link = await Link.open(self._url, self._token, self._on_event)
-        for session in self._sessions.values():
-            await link.command("session.open", session_id=session.session_id, **_cursor(session.cursor))
+    def _nobody(self) -> ClientError:
+        return ClientError(f"No assistant answers at {self._url}.")
+
+    def _end(self, error: ClientError) -> None:
+        """There will be no other link: tell whoever waits for one, or for events."""
+        self._over = error
         self._linked.set()
+        for session in self._sessions.values():
+            session.fail(error)
+
+    async def _connect(self) -> None:
+        """Connect, and open again every session that is open; commands wait until all of it is done."""
+        self._link = link = await Link.open(self._url, self._token, self._on_event)
+        try:
+            # A copy: others open sessions meanwhile. They do so on this link too, once it is ready.
+            for session in [*self._sessions.values()]:
+                if session.session_id not in self._opening:
+                    await self._follow(link, session)
+        except BaseException:
+            await link.close()
+            raise
+        self._linked.set()
+
+    async def _follow(self, link: Link, session: Session) -> None:
+        """Open a session again where it was. One that is gone fails alone; one that may come later is waited for."""
+        while True:
+            try:
+                async with asyncio.timeout(REOPEN_SECONDS):
+                    await link.command("session.open", session_id=session.session_id, **_cursor(session.resume_from))
+                return
+            except ServerRefused as error:
+                if error.retry_after is None:
+                    self._drop(session, error)
+                    return
+                log.info("a session is not opened yet: %s", error.code)
+                await asyncio.sleep(max(error.retry_after, FIRST_PAUSE))
+
+    def _drop(self, session: Session, error: ClientError) -> None:
+        if self._sessions.get(session.session_id) is session:
+            del self._sessions[session.session_id]
+        session.fail(error)
 
     async def _keep(self) -> None:
         """Come back whenever the link drops; when that fails for good, tell whoever waits."""
         try:
             while self._link is not None:
-                async with asyncio.TaskGroup() as tasks:
-                    pinger = tasks.create_task(keep_alive(self._link, HEARTBEAT_SECONDS))
+                pinger = asyncio.create_task(keep_alive(self._link, HEARTBEAT_SECONDS), name="heartbeat")
+                try:
                     await self._link.closed.wait()
+                finally:
                     pinger.cancel()
+                    await asyncio.gather(pinger, return_exceptions=True)
+                self._linked.clear()
                 await self._connect_again()
         except ClientError as error:
-            for session in self._sessions.values():
-                session.fail(error)
-            raise
+            self._end(error)
+        except Exception as error:
+            log.exception("the client ends by an error of its own")
+            self._end(ClientError(f"The client failed: {error!r}"))
 
     async def _connect_again(self) -> None:
-        """Connect, with growing pauses between attempts, for as long as patience lasts."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience
-        pause = 0.05
-        while True:
-            try:
-                return await self._connect()
-            except ServerRefused:
+        """Connect, with growing pauses between attempts, for as long as patience lasts.
+
+        Raises:
+            ServerRefused: not let in, and not to be later.
+            ClientError: patience ended.
+        """
+        pause = FIRST_PAUSE
+        try:
+            async with asyncio.timeout(self._patience):
+                while not await self._connected():
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+                    pause = min(pause * 2, LONGEST_PAUSE)
+        except TimeoutError:
+            raise self._nobody() from None
+
+    async def _connected(self) -> bool:
+        """Try once; whether it worked. Raises ``ServerRefused`` where there is no use in trying again."""
+        try:
+            await self._connect()
+        except ServerRefused as error:
+            if error.retry_after is None:
                 raise
-            except (ClientError, ConnectionClosed) as error:
-                if loop.time() > deadline:
-                    raise ClientError(f"No assistant answers at {self._url}.") from error
-                log.info("not connected: %s", error)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
-                pause = min(pause * 2, 5.0)
+            log.info("not let in yet: %s", error.code)
+            await asyncio.sleep(error.retry_after)
+            return False
+        except (ClientError, ConnectionClosed, TimeoutError) as error:
+            log.info("not connected: %s", error)
+            return False
+        return True
 
     def _on_event(self, frame: dict[str, Any], text: str) -> None:
-        session = self._sessions.get(frame.get("session_id", ""))
+        session = self._sessions.get(str(frame.get("session_id")))
         if session is not None:
             session.feed(frame, text)
 

@@ -6,7 +6,10 @@ class ClientError(Exception):
 
 
 class ServerRefused(ClientError):
-    """The server answered a command with an error; ``code`` is stable, ``message`` is for a person."""
+    """The server answered a command with an error; ``code`` is stable, ``message`` is for a person.
+
+    ``retry_after`` is there where the same command may succeed after so many seconds.
+    """
 
     def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -1,17 +1,26 @@
-"""One socket: commands and their answers, events as they come. Knows nothing of sessions; when it drops, it is over."""
+"""One socket: commands and their answers, events as they come. Knows nothing of sessions; when it drops, it is over.
+
+What is not understood is passed over: a later server may say more than this client knows.
+"""
 
 import asyncio
 import itertools
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from assistant.client.errors import ClientError, ServerRefused
 from assistant.gateway.wire import SUBPROTOCOL
 
+log = logging.getLogger(__name__)
+OPEN_SECONDS = 10.0
+"""So long may it take to connect, and again to be let in."""
+CLOSE_SECONDS = 2.0
+"""A server that does not answer a close in this time is left."""
 _ANSWERS = ("ack", "error", "pong")
 
 
@@ -25,7 +34,7 @@ class Link:
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._reader: asyncio.Task[None] | None = None
         self.closed = asyncio.Event()
-        self.limits: dict[str, int] = {}
+        self.limits: dict[str, Any] = {}
 
     @classmethod
     async def open(cls, url: str, token: str | None, on_event: Callable[[dict[str, Any], str], None]) -> "Link":
@@ -41,19 +50,30 @@ class Link:
                 subprotocols=[SUBPROTOCOL],
                 compression=None,
                 max_size=None,
-                open_timeout=10,
+                open_timeout=OPEN_SECONDS,
+                close_timeout=CLOSE_SECONDS,
             )
-        except (OSError, InvalidHandshake, InvalidURI, TimeoutError) as error:
+        except (OSError, WebSocketException, ValueError) as error:  # ValueError: of a URL that is none
             raise ClientError(f"No assistant answers at {url}: {error}") from error
         link = cls(socket, on_event)
-        hello = json.loads(await socket.recv())
-        if hello.get("type") != "hello":
-            await socket.close()
-            raise ClientError(f"{url} does not speak the protocol of this client.")
-        link.limits = hello["limits"]
-        link._reader = asyncio.create_task(link._read(), name="link")
-        await link.command("auth", token=token, client={"name": "python", "version": "1"})
+        try:
+            await link._enter(url, token)
+        except BaseException:
+            await link.close()
+            raise
         return link
+
+    async def _enter(self, url: str, token: str | None) -> None:
+        """Read the server's greeting and authenticate. Raises as ``open``."""
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                self.limits = _limits(url, _object(await self._socket.recv()))
+                self._reader = asyncio.create_task(self._read(), name="link")
+                await self.command("auth", token=token, client={"name": "python", "version": "1"})
+        except TimeoutError as error:
+            raise ClientError(f"{url} takes connections, but does not answer.") from error
+        except ConnectionClosed as error:
+            raise ClientError(f"{url} closed the connection: {error}") from error
 
     async def command(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Send a command and wait for its answer.
@@ -88,14 +108,17 @@ class Link:
     async def _read(self) -> None:
         try:
             async for text in self._socket:
-                frame = json.loads(text)
-                if frame["type"] in _ANSWERS:
+                frame = _object(text)
+                if frame.get("type") in _ANSWERS:
                     self._resolve(frame)
+                elif isinstance(text, str) and isinstance(frame.get("type"), str):
+                    self._on_event(frame, text)
                 else:
-                    self._on_event(frame, str(text))
+                    log.info("a frame without a type was passed over")
         except ConnectionClosed:
             pass
         finally:
+            self._socket.transport.abort()  # by then closed, unless an event broke the reader
             self.closed.set()
             dropped = ConnectionClosed(self._socket.protocol.close_rcvd, None)
             for answer in self._answers.values():
@@ -103,13 +126,38 @@ class Link:
                     answer.set_exception(dropped)
 
     def _resolve(self, frame: dict[str, Any]) -> None:
-        answer = self._answers.get(frame.get("command_id") or frame.get("id") or "")
+        answer = self._answers.get(str(frame.get("command_id") or frame.get("id")))
         if answer is None or answer.done():
             return
         if frame["type"] == "error":
-            answer.set_exception(ServerRefused(frame["code"], frame["message"], frame.get("retry_after")))
+            answer.set_exception(_refusal(frame))
         else:
             answer.set_result(frame)
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    """A frame as a JSON object; an empty one where it is none."""
+    try:
+        frame = json.loads(text)
+    except ValueError:
+        return {}
+    return frame if isinstance(frame, dict) else {}
+
+
+def _limits(url: str, hello: dict[str, Any]) -> dict[str, Any]:
+    limits = hello.get("limits")
+    if hello.get("type") != "hello" or not isinstance(limits, dict):
+        raise ClientError(f"{url} does not speak the protocol of this client.")
+    return limits
+
+
+def _refusal(frame: dict[str, Any]) -> ServerRefused:
+    retry_after = frame.get("retry_after")
+    return ServerRefused(
+        str(frame.get("code", "unknown")),
+        str(frame.get("message", "The server refused.")),
+        float(retry_after) if isinstance(retry_after, int | float) else None,
+    )
 
 
 async def keep_alive(link: Link, seconds: float) -> None:
@@ -119,5 +167,7 @@ async def keep_alive(link: Link, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await link.command("ping")
+        except ServerRefused:
+            pass  # an answer all the same
         except (TimeoutError, ConnectionClosed):
             await link.close()

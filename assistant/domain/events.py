@@ -5,7 +5,6 @@ appended, so that it counts from 1 without gaps; an event is therefore made *wit
 ``place`` writes the place into its JSON. Readers get it back with ``read_event``.
 """
 
-import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -132,6 +131,7 @@ class TurnFinished(Value):
 Event = MessageCreated | TurnQueued | TurnStarted | TurnProgress | TurnDelta | ToolCalled | ToolFinished | TurnFinished
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 class Place(Value):
@@ -150,12 +150,15 @@ class PlacedEvent(Value):
     event: Event
 
 
-def read_event(text: str | bytes) -> PlacedEvent:
+def read_event(text: str | bytes, *, unknown_fields: Literal["forbid", "ignore"] = "forbid") -> PlacedEvent:
     """Parse the JSON form of a placed event.
 
+    Args:
+        unknown_fields: what a client ignores, because a later server may say more than it knows, is an error in a log.
+
     Raises:
-        pydantic.ValidationError: the text is not an event of this protocol version.
+        pydantic.ValidationError: the text is no JSON, no object, or not an event of this protocol version.
     """
-    fields = json.loads(text)
+    fields = _OBJECT.validate_json(text)
     place = Place.model_validate({name: fields.pop(name, None) for name in Place.model_fields})
-    return PlacedEvent(place=place, event=_EVENT.validate_python(fields))
+    return PlacedEvent(place=place, event=_EVENT.validate_python(fields, extra=unknown_fields))

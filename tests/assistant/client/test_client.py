@@ -78,10 +78,6 @@ async def test_a_server_of_another_protocol(server: Server, greeting: str) -> No
             pass
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only another 'type' is expected: AttributeError, JSONDecodeError, ConnectionClosed"
-)
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("greeting", ["[]", "hello", b"\xff", None, '{"type":"hello"}'])
 async def test_a_server_that_says_something_else(server: Server, greeting: str | bytes | None) -> None:
     server.greeting = greeting
@@ -284,9 +280,6 @@ async def test_patience_ends() -> None:
             await client.command("ping")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a refusal with retry_after, as a restarting store gives, ends the client for good"
-)
 async def test_a_store_that_is_away_while_it_comes_back_is_waited_for(server: Server) -> None:
     async with connected(server) as client:
         await client.open()
@@ -307,7 +300,6 @@ async def test_a_store_that_is_away_while_it_comes_back_is_waited_for(server: Se
         await until(lambda: len(server.received("session.open")) >= 3, seconds=1.5)
 
 
-@pytest.mark.xfail(strict=True, reason="one session that is gone ends every other session of the client")
 async def test_one_session_that_is_gone_does_not_end_the_others(server: Server) -> None:
     async def open_(command: Frame, _: Conversation) -> Frame:
         if command.get("session_id") == "s_gone" and server.connections > 1:
@@ -329,7 +321,6 @@ async def test_one_session_that_is_gone_does_not_end_the_others(server: Server) 
         assert len(opened) == 2, "nobody follows this session any more"
 
 
-@pytest.mark.xfail(strict=True, reason="RuntimeError: dictionary changed size during iteration ends the keeper")
 async def test_a_session_may_be_opened_while_the_client_comes_back(server: Server) -> None:
     held = asyncio.Event()
     async with connected(server) as client:
