@@ -127,10 +127,12 @@ def main() -> None:
         _fail(str(error))
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
+    except OSError as error:  # of the system: a folder that is not ours, a disk that is full
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"assistant: {message}", err=True)
+    click.echo(f"assistant: {' '.join(message.splitlines())}", err=True)
     sys.exit(2)
 
 

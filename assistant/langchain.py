@@ -4,6 +4,9 @@ They run in this process, so that pictures are paths of files. Answers are JSON 
 """
 
 import asyncio
+import contextvars
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from langchain_core.tools import StructuredTool
@@ -32,7 +35,7 @@ def _structured(local: LocalTools, name: str) -> StructuredTool:
         return (await local.run(name, arguments)).model_dump(mode="json")
 
     def run_blocking(**arguments: Any) -> dict[str, Any]:
-        return asyncio.run(run(**arguments))
+        return _in_own_loop(run(**arguments))
 
     return StructuredTool.from_function(
         func=run_blocking,
@@ -41,3 +44,10 @@ def _structured(local: LocalTools, name: str) -> StructuredTool:
         description=tool.description,
         args_schema=tool.arguments,
     )
+
+
+def _in_own_loop(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """Run in a thread with an event loop of its own: where ``invoke`` is called a loop may run, as in a notebook."""
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tool") as thread:
+        return thread.submit(context.run, asyncio.run, work).result()

@@ -4,6 +4,7 @@ An ``ASSISTANT_...`` variable that no setting has is an error, so that a typo is
 """
 
 import difflib
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -18,11 +19,51 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 PREFIX = "ASSISTANT_"
 URL_VARIABLE = "ASSISTANT_URL"
 """Where clients find the server: no setting of the service."""
+REDIS_EXAMPLE = "redis://127.0.0.1:6379/0"
 
 
 def _data_folder() -> Path:
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "vlbm-assistant"
+
+
+class _Finite(click.FloatRange):
+    """A range of numbers. ``nan`` is in none: click's own check, which compares, lets it through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+def url(text: str) -> str:
+    """A URL that redis-py takes. What is wrong is not repeated, for a password may be in it.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    from redis import ConnectionPool
+
+    try:
+        ConnectionPool.from_url(text).make_connection()  # connects at its first command, of which there is none
+    except (ValueError, TypeError) as error:
+        raise click.BadParameter(f"This is not the URL of a Redis: give one such as {REDIS_EXAMPLE}.") from error
+    return text
+
+
+class _Folder(click.Path):
+    """A folder that is there, or can be made for all that is there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        folder = Path(os.fsdecode(super().convert(value, param, ctx)))
+        try:
+            there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        except OSError as error:
+            self.fail(f"{str(folder)!r} cannot be made: {error.strerror}.", param, ctx)
+        if not there.is_dir():
+            self.fail(f"{str(folder)!r} cannot be made: {str(there)!r} is not a folder.", param, ctx)
+        return folder
 
 
 def _option(help_text: str, default: Any = None, *, kind: Any = None, env: tuple[str, ...] = ()) -> Any:
@@ -39,17 +80,15 @@ class Settings:
     host: str = _option("Address to listen on.", "127.0.0.1")
     port: int = _option("Port of the web client and the websocket.", 8000, kind=click.IntRange(0, 65535))
     api_port: int = _option("Port kept for the HTTP API, which is not served yet.", 8001, kind=click.IntRange(0, 65535))
-    data: Path = _option(
-        "Folder of conversations and pictures.", _data_folder, kind=click.Path(path_type=Path, file_okay=False)
-    )
-    redis_url: str | None = _option("Redis to use instead of a private one.", env=("REDIS_URL",))
+    data: Path = _option("Folder of conversations and pictures.", _data_folder, kind=_Folder(file_okay=False))
+    redis_url: str | None = _option("Redis to use instead of a private one.", kind=url, env=("REDIS_URL",))
     engine: Literal["vlbm", "scripted"] = _option(
         "What answers: the model, or a script for trying everything else.",
         "vlbm",
         kind=click.Choice(["vlbm", "scripted"]),
     )
     model: str = _option("Model of the engine: 'packaged', or a folder.", "packaged")
-    scripted_delay_ms: float = _option("Time between words of the script.", 20.0, kind=click.FloatRange(0, 60_000))
+    scripted_delay_ms: float = _option("Time between words of the script.", 20.0, kind=_Finite(0, 60_000))
     anonymous: Literal["loopback", "anywhere"] = _option(
         "From where clients without a token are let in.", "loopback", kind=click.Choice(["loopback", "anywhere"])
     )

@@ -1,5 +1,6 @@
 """The command line: what is wrong is one line on standard error, with exit status 2."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -93,9 +94,16 @@ def test_what_is_wrong_is_one_line(shell: Shell, arguments: tuple[str, ...], say
         pytest.param(("chat", "--url", "ws://127.0.0.1:99999/v1/ws", "hi"), id="a port out of range"),
     ],
 )
-@pytest.mark.xfail(strict=True, reason="ValueError, NotADirectoryError ...: a traceback instead of a line")
 def test_what_is_wrong_is_one_line_too(shell: Shell, arguments: tuple[str, ...]) -> None:
     shell.fails(*arguments)
+
+
+def test_what_the_system_refuses_is_one_line(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "[old]"))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert f"Permission denied: {tmp_path / '[old]'}" in shell.fails("serve", "--data", str(tmp_path / "[old]"))
 
 
 def test_bad_utf_8_is_no_text(shell: Shell, tmp_path: Path) -> None:

@@ -71,8 +71,6 @@ def test_a_file_that_is_not_there_or_is_no_picture(tools: Tools, tmp_path: Path)
         tools["caption"].invoke({"images": [str(tmp_path / "words.jpg")]})
 
 
-@pytest.mark.xfail(strict=True, reason="asyncio.run() within a running loop, as in a notebook: RuntimeError")
-@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 async def test_invoke_where_a_loop_runs_already(tools: Tools) -> None:
     problem = ""
     try:

@@ -94,11 +94,15 @@ def test_an_empty_variable_is_none() -> None:
         ("anonymous", "nobody"),
         ("log_level", "loud"),
         ("scripted_delay_ms", "-1"),
-        pytest.param(
-            "scripted_delay_ms",
-            "nan",
-            marks=pytest.mark.xfail(strict=True, reason="click's FloatRange lets nan through: every turn would fail"),
-        ),
+        ("scripted_delay_ms", "nan"),
+        ("scripted_delay_ms", "inf"),
+        ("redis_url", "nonsense"),
+        ("redis_url", "http://127.0.0.1"),
+        ("redis_url", "redis://host:port"),
+        ("redis_url", "redis://host:99999"),
+        ("redis_url", "redis://host?no_such_option=1"),
+        ("data", "/dev/null/data"),
+        ("data", f"/tmp/{'x' * 300}"),  # noqa: S108
         ("scripted_delay_ms", "soon"),
     ],
 )
@@ -110,6 +114,12 @@ def test_a_value_that_does_not_fit_names_its_setting(name: str, text: str) -> No
         message = refused.value.format_message()
         assert option in message
         assert "\n" not in message
+
+
+def test_a_redis_url_is_not_repeated_for_it_may_hold_a_password() -> None:
+    with pytest.raises(click.BadParameter) as refused:
+        asked("--redis-url", "redis://:SEC/RET@host:6379")
+    assert "SEC" not in refused.value.format_message()
 
 
 def test_data_that_is_a_file(tmp_path: Path) -> None:
