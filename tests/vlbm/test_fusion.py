@@ -36,7 +36,7 @@ def test_a_new_fusion_changes_nothing() -> None:
 def test_alpha_has_a_gradient_at_the_first_step() -> None:
     layer, memory, states, tokens = make()
     fused = layer(states, tokens, layer.prepare(memory), torch.ones(2, TOKENS, dtype=torch.bool))
-    (fused.states * torch.randn_like(states)).sum().backward()  # type: ignore[no-untyped-call]
+    (fused.states * torch.randn_like(states)).sum().backward()
     assert layer.alpha.grad is not None
     assert layer.alpha.grad.abs().min() > 0
     assert layer.beta_offset.grad is not None

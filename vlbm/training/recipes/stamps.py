@@ -131,4 +131,5 @@ def write(model: Any, settings: dict[str, Any], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / packaged.CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     save_file(packaged.adapter_state(model), out / packaged.ADAPTER)
+    (out / packaged.ADAPTER).chmod(0o644)  # safetensors makes files that only their owner may read
     packaged.write_checksums(out)
