@@ -9,14 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from assistant.client import Client, Session
 from assistant.domain.errors import InvalidRequest
-from assistant.domain.events import Event, TurnDelta, TurnFinished, TurnProgress, TurnStarted
+from assistant.domain.events import (
+    Event,
+    MessageCreated,
+    TurnDelta,
+    TurnFinished,
+    TurnProgress,
+    TurnStarted,
+)
+from assistant.domain.messages import Message
 from assistant.ports import Looked, Token, ToolDone
 from assistant.settings import Settings
 
 _notes = Console(stderr=True, highlight=False)
+
+
+def _note(text: str, style: str = "dim", *, end: str = "\n") -> None:
+    """A line beside the answer, as it is: brackets are no markup, and only a terminal wraps it."""
+    _notes.print(Text(text, style=style), soft_wrap=True, end=end)
 
 
 def read_text(path: Path) -> str:
@@ -41,7 +55,7 @@ async def talk(url: str, question: str, images: list[Path], session_id: str | No
         if question or (pictures and not sys.stdin.isatty()):
             await _ask(session, question, pictures)
             return
-        _notes.print(f"[dim]conversation {session.session_id} — Ctrl-C stops an answer, Ctrl-D ends[/dim]")
+        _note(f"conversation {session.session_id} — Ctrl-C stops an answer, Ctrl-D ends")
         async for line in _lines():
             if line.strip() or pictures:
                 await _ask(session, line, pictures)
@@ -69,6 +83,7 @@ async def _ask(session: Session, text: str, pictures: list[str]) -> None:
     with _on_interrupt(turn.cancel):
         async for event in session.ask(text, images=pictures):
             turn.show(event)
+        turn.end()
 
 
 class _Turn:
@@ -77,38 +92,65 @@ class _Turn:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._turn_id: str | None = None
-        self._seen = 0
+        self._shown = ""
+        self._ended = False
         self._stopping: asyncio.Task[None] | None = None
 
     def cancel(self) -> None:
         if self._turn_id is not None and self._stopping is None:
-            self._stopping = asyncio.create_task(self._session.cancel(self._turn_id, self._seen))
+            self._stopping = asyncio.create_task(self._session.cancel(self._turn_id, len(self._shown)))
 
     def show(self, event: Event) -> None:
         match event:
-            case TurnStarted(turn_id=turn_id):
+            case MessageCreated(message=message):
+                self._turn_id = message.turn_id
+                if message.role == "assistant":
+                    self._complete(message)
+            case TurnStarted(turn_id=turn_id, restart=restart):
                 self._turn_id = turn_id
-            case TurnProgress(stage=stage) if self._seen == 0 and _notes.is_terminal:
-                _notes.print(f"[dim]{stage} ...[/dim]", end="\r")
+                if restart:
+                    self._begin_again()
+            case TurnProgress(stage=stage) if not self._shown and _notes.is_terminal:
+                _note(f"{stage} ...", end="\r")
             case TurnDelta(text=text):
-                self._seen += len(text)
-                print(text, end="", flush=True)
+                self._print(text)
             case TurnFinished():
-                print(flush=True)
+                self.end()
                 _after(event)
+
+    def end(self) -> None:
+        """No more events come: the answer's last line ends, whether or not it was said how the turn ended."""
+        if not self._ended:
+            self._ended = True
+            print(flush=True)
+
+    def _print(self, text: str) -> None:
+        self._shown += text
+        print(text, end="", flush=True)
+
+    def _complete(self, message: Message) -> None:
+        """Show of the committed answer what did not come as it was made."""
+        if not message.text.startswith(self._shown):
+            self._begin_again()
+        self._print(message.text[len(self._shown) :])
+
+    def _begin_again(self) -> None:
+        """The text so far is void: leave it, and say so."""
+        if self._shown:
+            print(flush=True)
+        _note("(the answer begins again)")
+        self._shown = ""
 
 
 def _after(end: TurnFinished) -> None:
     """What the reader should know beside the text."""
     if end.error is not None:
-        _notes.print(f"[red]{end.error.message}[/red]", markup=True)
+        _note(end.error.message, "red")
     elif end.status != "completed":
-        _notes.print(
-            "[dim](stopped)[/dim]" if end.status == "cancelled" else "[dim](the answer was cut: longest length)[/dim]"
-        )
+        _note("(stopped)" if end.status == "cancelled" else "(the answer was cut: longest length)")
     for use in end.images:
         if not use.seen:
-            _notes.print(f"[dim]a picture was not looked at: {use.reason}[/dim]")
+            _note(f"a picture was not looked at: {use.reason}")
 
 
 @contextlib.contextmanager
@@ -129,17 +171,17 @@ async def run_tool(name: str, arguments: dict[str, Any], settings: Settings) -> 
 
     tools = all_tools(load_prompts())
     check(tools[name], arguments)  # before the model is loaded
-    engine = await asyncio.to_thread(make_engine, settings, lambda text: _notes.print(f"[dim]{text}[/dim]"))
+    engine = await asyncio.to_thread(make_engine, settings, _note)
     try:
         async for event in LocalTools(engine, tools).stream(name, arguments):
             match event:
                 case Token(text):
                     print(text, end="", flush=True)
                 case Looked(pictures) if not all(use.seen for use in pictures):
-                    _notes.print("[dim]not every picture is looked at[/dim]")
+                    _note("not every picture is looked at")
                 case ToolDone(result):
                     print(flush=True)
                     for note in getattr(result, "notes", ()):
-                        _notes.print(f"[dim]{note}[/dim]")
+                        _note(note)
     finally:
         await engine.close()

@@ -21,7 +21,7 @@ from assistant.domain.events import (
 )
 from assistant.ports import Cursor
 from assistant.terminal import _Turn, read_text
-from tests.assistant.fakes import question
+from tests.assistant.fakes import answer, question
 
 STARTED = TurnStarted(turn_id="t_1", attempt=1, engine="e", model="m")
 
@@ -80,10 +80,52 @@ def test_how_it_ended_is_said(turn: _Turn, capsys: pytest.CaptureFixture[str], e
     assert says not in streams.out
 
 
-@pytest.mark.xfail(strict=True, reason="messages are read as rich's markup: '[short|alt]' is lost")
 def test_an_error_with_brackets_is_shown_as_it_is(turn: _Turn, capsys: pytest.CaptureFixture[str]) -> None:
     turn.show(finished("failed", error=ErrorInfo(code="c", message="Usage: /caption [short|alt], with a picture.")))
     assert "[short|alt]" in capsys.readouterr().err
+
+
+def test_a_long_note_is_one_line(turn: _Turn, capsys: pytest.CaptureFixture[str]) -> None:
+    turn.show(finished("failed", error=ErrorInfo(code="c", message="word " * 40 + "end.")))
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_answer_that_begins_again(turn: _Turn, capsys: pytest.CaptureFixture[str]) -> None:
+    turn.show(STARTED)
+    turn.show(TurnDelta(turn_id="t_1", text="A dog"))
+    turn.show(TurnStarted(turn_id="t_1", attempt=2, restart=True, engine="e", model="m"))
+    turn.show(TurnDelta(turn_id="t_1", text="A cat."))
+    turn.show(MessageCreated(message=answer("A cat.")))
+    turn.show(finished())
+    assert capsys.readouterr() == ("A dog\nA cat.\n", "(the answer begins again)\n")
+
+
+async def test_after_a_new_beginning_only_its_text_counts_as_seen(turn: _Turn, commands: Commands) -> None:
+    turn.show(TurnDelta(turn_id="t_1", text="A dog"))
+    turn.show(TurnStarted(turn_id="t_1", attempt=2, restart=True, engine="e", model="m"))
+    turn.show(TurnDelta(turn_id="t_1", text="A"))
+    turn.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert commands.sent == [("turn.cancel", {"turn_id": "t_1", "seen_chars": 1})]
+
+
+@pytest.mark.parametrize(
+    ("came", "out", "err"),
+    [
+        ("", "A cat.\n", ""),
+        ("A c", "A cat.\n", ""),
+        ("A cat.", "A cat.\n", ""),
+        ("A dog", "A dog\nA cat.\n", "(the answer begins again)\n"),
+    ],
+)
+def test_what_did_not_come_while_it_was_made_is_shown_at_the_end(
+    turn: _Turn, capsys: pytest.CaptureFixture[str], came: str, out: str, err: str
+) -> None:
+    turn.show(TurnDelta(turn_id="t_1", text=came))
+    turn.show(MessageCreated(message=answer("A cat.")))
+    turn.end()
+    assert capsys.readouterr() == (out, err)
 
 
 async def test_ctrl_c_stops_the_turn_once_and_says_what_was_seen(turn: _Turn, commands: Commands) -> None:
@@ -96,9 +138,6 @@ async def test_ctrl_c_stops_the_turn_once_and_says_what_was_seen(turn: _Turn, co
     assert commands.sent == [("turn.cancel", {"turn_id": "t_1", "seen_chars": 5})]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only turn.started names the turn: while it waits in the queue Ctrl-C does nothing"
-)
 async def test_ctrl_c_stops_a_turn_that_still_waits(turn: _Turn, commands: Commands) -> None:
     turn.show(MessageCreated(message=question()))
     turn.cancel()
