@@ -42,7 +42,6 @@ class Client:
         """Sessions whose first opening is not answered: whoever opens them sends that again, not the keeper."""
         self._link: Link | None = None
         self._linked = asyncio.Event()
-        """Commands may be sent: the link is there, and every session is open on it."""
         self._keeper: asyncio.Task[None] | None = None
         self._over: ClientError | None = None
 
@@ -122,16 +121,20 @@ class Client:
                 await link.closed.wait()
 
     async def drop(self) -> None:
-        """Lose the connection, as a network does; the client comes back by itself. For tests and demonstrations."""
-        if self._link is not None:
-            self._link.abort()
-            await self._link.closed.wait()
+        """Lose the connection, as a network does; the client comes back by itself. For tests and demonstrations.
+
+        Raises:
+            ClientError: there is none to lose.
+        """
+        link = await self._ready()
+        link.abort()
+        await link.closed.wait()
 
     async def _ready(self) -> Link:
         """A link that is open, with every session on it."""
         try:
             async with asyncio.timeout(self._patience):
-                while not self._linked.is_set() or self._link is None or self._link.closed.is_set():
+                while self._link is None or self._link.closed.is_set():
                     if self._over is not None:
                         raise self._over
                     self._linked.clear()
@@ -152,7 +155,7 @@ class Client:
 
     async def _connect(self) -> None:
         """Connect, and open again every session that is open; commands wait until all of it is done."""
-        self._link = link = await Link.open(self._url, self._token, self._on_event)
+        link = await Link.open(self._url, self._token, self._on_event)
         try:
             # A copy: others open sessions meanwhile. They do so on this link too, once it is ready.
             for session in [*self._sessions.values()]:
@@ -161,6 +164,7 @@ class Client:
         except BaseException:
             await link.close()
             raise
+        self._link = link
         self._linked.set()
 
     async def _follow(self, link: Link, session: Session) -> None:
@@ -192,7 +196,6 @@ class Client:
                 finally:
                     pinger.cancel()
                     await asyncio.gather(pinger, return_exceptions=True)
-                self._linked.clear()
                 await self._connect_again()
         except ClientError as error:
             self._end(error)

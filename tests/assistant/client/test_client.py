@@ -8,9 +8,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 
 from assistant.client import Client, ClientError, ServerRefused
 from assistant.client import client as client_module
+from assistant.client import link as link_module
 from assistant.client.link import Link, keep_alive
 from assistant.gateway.wire import CHUNK_BYTES, Chunk
 from assistant.ports import Cursor
@@ -84,6 +86,47 @@ async def test_a_server_that_says_something_else(server: Server, greeting: str |
     with pytest.raises(ClientError):
         async with connected(server):
             pass
+
+
+async def test_a_server_that_says_why_it_does_not_serve(server: Server) -> None:
+    server.greeting = None
+    with pytest.raises(ClientError, match="busy"):
+        await link_to(server)
+    await until(lambda: server.sockets == [])
+
+
+@pytest.mark.parametrize("silent", ["greeting", "auth"])
+async def test_a_server_that_is_silent(server: Server, monkeypatch: pytest.MonkeyPatch, silent: str) -> None:
+    monkeypatch.setattr(link_module, "OPEN_SECONDS", 0.05)
+
+    async def say_nothing(*_: Any) -> None:
+        return None
+
+    if silent == "auth":
+        server.answers["auth"] = say_nothing
+    else:
+        server.greeting = ""
+        monkeypatch.setattr(ClientConnection, "recv", lambda _: asyncio.sleep(60))
+    with pytest.raises(ClientError, match="does not answer"):
+        await link_to(server)
+    await until(lambda: server.sockets == [])
+
+
+async def test_a_connection_lost_while_authenticating(server: Server) -> None:
+    async def cut(_: Frame, talk: Conversation) -> None:
+        talk.socket.transport.abort()
+
+    server.answers["auth"] = cut
+    with pytest.raises(ClientError, match="closed the connection"):
+        await link_to(server)
+
+
+async def test_frames_that_are_none_of_this_protocol_are_passed_over(server: Server) -> None:
+    async with connected(server) as client:
+        for frame in ("[]", "not JSON", "{}", '{"type":5}', b"\x00\xff", '{"type":"news","session_id":["s"]}'):
+            await server.sockets[0].socket.send(frame)
+        assert (await client.command("ping"))["type"] == "pong"
+        assert server.connections == 1
 
 
 # --- Commands -------------------------------------------------------------------------------------------------------
@@ -342,6 +385,116 @@ async def test_a_session_may_be_opened_while_the_client_comes_back(server: Serve
         for expected in (3, 4):  # it still comes back
             await client.drop()
             await until(lambda expected=expected: server.connections == expected, seconds=1.0)  # type: ignore[misc]
+
+
+async def test_being_let_in_is_waited_for(server: Server) -> None:
+    async def not_yet(command: Frame, _: Conversation) -> Frame:
+        if len(server.received("auth")) <= 3:
+            refusal = {"code": "unavailable", "message": "Try again.", "retry_after": 0.01}
+            return {"type": "error", "command_id": command["id"], **refusal}
+        return {"type": "ack", "id": command["id"], "owner": "o"}
+
+    async with connected(server) as client:
+        server.answers["auth"] = not_yet
+        await client.drop()
+        assert (await client.command("ping"))["type"] == "pong"
+    assert len(server.received("auth")) == 4
+
+
+async def test_not_being_let_in_any_more_ends_the_client_at_once(server: Server) -> None:
+    async with connected(server, patience=60) as client:
+        session = await client.open()
+        asking = asyncio.create_task(session.answer("What?"))
+        await until(lambda: bool(server.received("turn.submit")))
+        server.says("auth", code="auth_invalid", message="No such token.")
+        await client.drop()
+        for work in (asking, client.command("ping")):
+            with pytest.raises(ServerRefused, match="No such token"):
+                await asyncio.wait_for(work, 2)
+    assert len(server.received("auth")) == 2
+
+
+async def test_patience_ends_with_a_server_that_stays_unready(server: Server) -> None:
+    async with connected(server, patience=0.2) as client:
+        await client.open()
+        server.says("session.open", code="unavailable", message="Try again.", retry_after=0.01)
+        await client.drop()
+        with pytest.raises(ClientError, match="No assistant answers at"):
+            await client.command("ping")
+
+
+async def test_who_asked_in_a_session_that_is_gone_is_told(server: Server) -> None:
+    async with connected(server) as client:
+        session = await client.open()
+        asking = asyncio.create_task(session.answer("What?"))
+        await until(lambda: bool(server.received("turn.submit")))
+        server.says("session.open", code="session_not_found", message="There is no such conversation.")
+        await client.drop()
+        with pytest.raises(ServerRefused, match="no such conversation"):
+            await asyncio.wait_for(asking, 2)
+        await client.drop()
+        assert (await client.command("ping"))["type"] == "pong"
+    assert len(server.received("session.open")) == 2, "a session that is gone is opened again"
+
+
+async def test_a_session_whose_first_opening_was_lost_is_opened_as_it_was_asked_for(server: Server) -> None:
+    async def lose_once(command: Frame, talk: Conversation) -> Frame | None:
+        if len(server.received("session.open")) == 1:
+            talk.socket.transport.abort()
+            return None
+        return {"type": "ack", "id": command["id"], "session_id": "s_1", "cursor": {"epoch": "e_1", "seq": 0}}
+
+    server.answers["session.open"] = lose_once
+    async with connected(server) as client:
+        await client.open("s_1")
+    assert ["cursor" in command for command in server.received("session.open")] == [False, False]
+
+
+async def test_a_session_opened_again_is_the_later_one_s(server: Server) -> None:
+    async with connected(server) as client:
+        session = await client.open("s_1")
+        asking = asyncio.create_task(session.answer("What?"))
+        await until(lambda: bool(server.received("turn.submit")))
+        await client.open("s_1")
+        with pytest.raises(ClientError, match="opened again"):
+            await asyncio.wait_for(asking, 2)
+
+
+async def test_a_session_that_could_not_be_opened_again_stays_as_it_was(server: Server) -> None:
+    answer_in_parts(server)
+    async with connected(server) as client:
+        session = await client.open("s_1")
+        answering = server.answers["session.open"]
+        server.says("session.open", code="busy", message="Later.")
+        with pytest.raises(ServerRefused):
+            await client.open("s_1")
+        server.answers["session.open"] = answering
+        assert await session.answer("What?") == "1 2 3 4 5 6 "
+
+
+async def test_who_waits_is_told_that_the_client_was_closed(server: Server) -> None:
+    async with connected(server) as client:
+        session = await client.open()
+        asking = asyncio.create_task(session.answer("What?"))
+        await until(lambda: bool(server.received("turn.submit")))
+        await asyncio.sleep(0.01)
+    for work in (asking, client.command("ping")):
+        with pytest.raises(ClientError, match="This client is closed"):
+            await asyncio.wait_for(work, 2)
+
+
+async def test_an_error_of_its_own_is_not_silent(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    async with connected(server) as client:
+        monkeypatch.setattr(client, "_connect", fail)
+        await client.drop()
+        with pytest.raises(ClientError, match="a mistake"):
+            await client.command("ping")
+    assert "error of its own" in caplog.text
 
 
 # --- Heartbeat ------------------------------------------------------------------------------------------------------

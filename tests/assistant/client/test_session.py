@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
 from assistant.client.errors import ClientError, ServerRefused
 from assistant.client.session import Session
-from assistant.domain.events import TurnDelta, TurnFinished
+from assistant.domain.events import Event, TurnDelta, TurnFinished
+from assistant.domain.messages import Message
 from assistant.ports import Cursor
 from tests.assistant.fakes import answer, question
 
@@ -161,6 +163,104 @@ async def test_a_question_asked_before_does_not_wait_for_ever(session: Session, 
         await asyncio.gather(session.answer("What?", client_message_id="c"), return_exceptions=True)
 
 
+def created(session: Session, seq: int, message: Message, epoch: str = "e_1") -> None:
+    feed(session, seq, "message.created", epoch=epoch, message=json.loads(message.to_json()))
+
+
+def snapshot(session: Session, *messages: Message, seq: int = 9) -> None:
+    kept = [json.loads(message.to_json()) for message in messages]
+    frame = {"type": "session.snapshot", "session_id": "s_1", "epoch": "e_2", "seq": seq, "messages": kept}
+    session.feed(frame, json.dumps(frame))
+
+
+async def everything(stream: AsyncGenerator[Event]) -> list[str]:
+    return [event.type async for event in stream]
+
+
+async def test_a_question_asked_and_answered_before_has_its_answer_again(session: Session, sent: Sent) -> None:
+    created(session, 1, question())
+    created(session, 2, answer("A cat."))
+    finish(session, 3)
+    sent.answer = {**sent.answer, "duplicate": True}
+    async with asyncio.timeout(1):
+        assert await session.answer("What is this?", client_message_id="c") == "A cat."
+        assert await everything(session.ask("", client_message_id="c")) == ["message.created", "turn.finished"]
+    assert {kind for kind, _ in sent.commands} == {"turn.submit"}
+
+
+async def test_a_question_answered_before_this_session_s_cursor_is_looked_up_in_the_log(sent: Sent) -> None:
+    session = Session("s_1", Cursor("e_1", 7), sent)
+    sent.answer = {**sent.answer, "duplicate": True}
+    task = asyncio.create_task(everything(session.ask("What?", client_message_id="c")))
+    await asyncio.sleep(0.01)
+    assert sent.commands[-1] == ("session.open", {"session_id": "s_1", "cursor": {"epoch": "e_1", "seq": 0}})
+    assert session.resume_from == Cursor("e_1", 0), "a lost connection would end the look-up"
+    created(session, 1, question())
+    feed(session, 2)
+    created(session, 3, answer("A cat."))
+    finish(session, 4)
+    assert await asyncio.wait_for(task, 1) == ["message.created", "turn.finished"]
+    assert session.cursor == session.resume_from == Cursor("e_1", 7)
+    assert session.messages == [], "what was before the cursor was not asked for"
+
+
+async def test_a_question_sent_twice_that_is_being_answered_is_followed(session: Session, sent: Sent) -> None:
+    sent.answer = {**sent.answer, "duplicate": True}
+    created(session, 1, question())
+    task = await asking(session, client_message_id="c")
+    feed(session, 2)
+    finish(session, 3)
+    assert await asyncio.wait_for(task, 1) == "2 "
+    assert [kind for kind, _ in sent.commands] == ["turn.submit"]
+
+
+async def test_an_answer_in_a_snapshot(session: Session) -> None:
+    task = await asking(session)
+    feed(session, 1, text="A c")
+    snapshot(session, question(), answer("A cat."))
+    assert await asyncio.wait_for(task, 1) == "A cat."
+
+
+async def test_a_turn_that_is_not_answered_in_a_snapshot_is_looked_up_and_goes_on(session: Session, sent: Sent) -> None:
+    task = await asking(session)
+    feed(session, 1, text="A c")
+    snapshot(session, question())
+    await asyncio.sleep(0.01)
+    assert sent.commands[-1] == ("session.open", {"session_id": "s_1", "cursor": {"epoch": "e_2", "seq": 0}})
+    created(session, 1, question(), epoch="e_2")
+    created(session, 10, answer("A cat."), epoch="e_2")
+    feed(session, 11, "turn.finished", epoch="e_2", status="completed")
+    assert await asyncio.wait_for(task, 1) == "A cat."
+
+
+async def test_a_turn_that_failed_before_a_snapshot_ends(session: Session) -> None:
+    stream = session.ask("What?")
+    pending = asyncio.ensure_future(everything(stream))
+    await asyncio.sleep(0.01)
+    snapshot(session, question())
+    await asyncio.sleep(0.01)
+    feed(session, 2, "turn.finished", epoch="e_2", status="failed")
+    assert await asyncio.wait_for(pending, 1) == ["turn.finished"]
+
+
+async def test_a_question_that_the_server_has_lost(session: Session) -> None:
+    task = await asking(session)
+    snapshot(session)
+    with pytest.raises(ClientError, match="lost this message"):
+        await asyncio.wait_for(task, 1)
+
+
+async def test_a_text_that_is_void_is_not_in_the_answer(session: Session) -> None:
+    task = await asking(session)
+    feed(session, 1, text="A dog")
+    feed(session, 2, "turn.started", turn_id="t_1", attempt=2, restart=True, engine="e", model="m")
+    feed(session, 3, text="A c")
+    feed(session, 4, "turn.started", turn_id="t_1", attempt=3, restart=False, engine="e", model="m")
+    feed(session, 5, text="at.")
+    finish(session, 6)
+    assert await asyncio.wait_for(task, 1) == "A cat."
+
+
 async def test_a_refused_question_is_raised(session: Session, sent: Sent) -> None:
     sent.error = ServerRefused("message_empty", "Write something.")
     with pytest.raises(ServerRefused, match="Write something"):
@@ -210,3 +310,27 @@ def test_an_event_of_a_later_server_does_no_harm(session: Session, kind: str, fi
     feed(session, 1, kind, **fields)
     feed(session, 2)
     assert session.cursor.seq == 2
+
+
+async def test_fields_of_a_later_server_are_passed_over_wherever_they_are(session: Session) -> None:
+    task = await asking(session)
+    message = json.loads(answer("A cat.").to_json())
+    message["parts"][0]["language"] = "en"
+    feed(session, 1, "message.created", message={**message, "edited": False})
+    feed(session, 2, "turn.finished", status="completed", images=[], cost={"cents": 1})
+    assert await asyncio.wait_for(task, 1) == "A cat."
+    frame = {"type": "session.snapshot", "session_id": "s_1", "epoch": "e_1", "seq": 3, "messages": [message], "x": 1}
+    session.feed(frame, json.dumps(frame))
+    assert [kept.text for kept in session.messages] == ["A cat."]
+
+
+def test_a_frame_without_a_place_is_passed_over(session: Session) -> None:
+    session.feed({"type": "session.renamed", "session_id": "s_1"}, "{}")
+    assert session.cursor == Cursor("e_1", 0)
+
+
+async def test_an_event_that_cannot_be_read_is_told_to_who_waits_for_it(session: Session) -> None:
+    task = await asking(session)
+    feed(session, 1, "turn.finished", status="perhaps")
+    with pytest.raises(ClientError, match=r"turn\.finished that this client cannot read"):
+        await asyncio.wait_for(task, 1)
