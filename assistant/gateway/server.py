@@ -14,7 +14,7 @@ from assistant.gateway.wire import CLOSE_RESTART, FRAME_BYTES, SUBPROTOCOL
 from assistant.version import SERVER
 
 _log = logging.getLogger("assistant.gateway.websockets")
-_log.setLevel(logging.INFO)  # at DEBUG websockets logs frames, and with them tokens and what users say
+_log.addFilter(lambda record: record.levelno > logging.DEBUG)  # there frames are logged, with what users say
 
 
 @contextlib.asynccontextmanager
