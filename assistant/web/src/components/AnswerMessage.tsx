@@ -6,7 +6,7 @@ import { strongest, type WeightedRange } from "../weights";
 import { CheckIcon, CopyIcon, WarnIcon } from "./Icons";
 import { Markdown } from "./Markdown";
 import { PicturesSeen } from "./PicturesSeen";
-import { ToolParts } from "./ToolParts";
+import { ToolNotes, ToolParts } from "./ToolParts";
 import { WeightToggle } from "./WeightToggle";
 
 const NO_WEIGHTS: WeightedRange[] = [];
@@ -37,6 +37,7 @@ export const AnswerMessage = memo(function AnswerMessage({ chat, entry, showWeig
         <Markdown text={text} weights={showWeights && hasWeights ? weights : NO_WEIGHTS} strongest={strongest(weights)} />
       )}
       {running && (text === "" || isNews(entry.activity)) && <Working activity={entry.activity} />}
+      <ToolNotes parts={entry.tools} />
       <Ending chat={chat} entry={entry} />
       {!running && (
         <footer className="answer-foot">

@@ -20,3 +20,18 @@ export function ToolParts({ parts }: { parts: (ToolCallPart | ToolResultPart)[] 
     </ul>
   );
 }
+
+/** What the reader should know of the results, such as what the model does badly. */
+export function ToolNotes({ parts }: { parts: (ToolCallPart | ToolResultPart)[] }) {
+  const notes = parts.flatMap((part) => (part.type === "tool_result" ? notesOf(part.result) : []));
+  return notes.map((note, index) => (
+    <p key={index} className="remark">
+      {note}
+    </p>
+  ));
+}
+
+function notesOf(result: unknown): string[] {
+  const notes = (result as { notes?: unknown } | null)?.notes;
+  return Array.isArray(notes) ? notes.filter((note): note is string => typeof note === "string") : [];
+}
