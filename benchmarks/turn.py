@@ -7,11 +7,13 @@ Starts ``assistant serve`` with a private data folder, plays turns with one clie
 * first token: from sending ``turn.submit`` to the first ``turn.delta`` in hand; the engine's own share is
   ``usage.engine_first_token_ms``, counted in its thread from the request to the first token; the rest is gateway,
   Redis and queue;
-* a delta: from the worker having its tokens (the event's ``at``) to the client having it.
+* a delta: from the worker having its tokens (the event's ``at``) to the client having it. Part of that is any
+  websocket's: the bare one is a frame of that size from a server that does nothing else, in the same run.
 """
 
 import argparse
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,11 +32,13 @@ from typing import Any
 
 from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
 
 from assistant.client import Client
 from assistant.gateway.wire import SUBPROTOCOL
 
 TOKENS = 32
+BARE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,7 @@ async def play(socket: ClientConnection, session_id: str, number: str, text: str
             raise SystemExit(f"the turn was refused: {event['message']}")
         elif event["type"] == "turn.finished":
             usage = event["usage"]
-            return Turn(
-                first, (now - start) * 1000, usage["engine_first_token_ms"], usage["engine_ms"], tuple(deltas)
-            )
+            return Turn(first, (now - start) * 1000, usage["engine_first_token_ms"], usage["engine_ms"], tuple(deltas))
 
 
 async def measure(url: str, runs: int, picture: bytes) -> dict[str, list[Turn]]:
@@ -116,7 +119,26 @@ def _variant(picture: bytes, number: int) -> bytes:
     return encoded.getvalue()
 
 
-def report(turns: dict[str, list[Turn]]) -> None:
+async def serve_bare() -> None:
+    """A websocket server that only sends: a frame of a delta's size with the time, every ``BARE_SECONDS``."""
+
+    async def send(socket: ServerConnection) -> None:
+        for _ in range(TOKENS * 2):
+            await asyncio.sleep(BARE_SECONDS)
+            await socket.send(json.dumps({"at": time.time(), "text": "x" * 200}))
+
+    async with serve(send, "127.0.0.1", 0, compression=None) as server:
+        print(f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}", flush=True)
+        await server.serve_forever()
+
+
+async def measure_bare(url: str) -> list[float]:
+    """What a frame takes, in milliseconds, when nothing but a websocket is in its way."""
+    async with connect(url, compression=None) as socket:
+        return [(time.time() - json.loads(frame)["at"]) * 1000 async for frame in socket]
+
+
+def report(turns: dict[str, list[Turn]], bare: list[float]) -> None:
     """Print medians."""
     print(f"{'':12}{'first token':>13}{'engine':>10}{'rest':>8}{'whole':>10}{'engine':>10}{'rest':>8}{'a delta':>10}")
     for name, played in turns.items():
@@ -134,6 +156,7 @@ def report(turns: dict[str, list[Turn]]) -> None:
             f"{median([turn.whole - turn.engine_whole for turn in played]):>8}"
             f"{median([delta for turn in played for delta in turn.deltas]):>10}"
         )
+    print(f"bare websocket, a frame: {statistics.median(bare):.2f}")
     print("milliseconds, medians; 'rest' is not the model's")
 
 
@@ -142,21 +165,35 @@ def main() -> None:
     parser.add_argument("--engine", choices=("vlbm", "scripted"), default="vlbm")
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--image", type=Path)
+    parser.add_argument("--bare", action="store_true", help="only serve the bare websocket")
     asked = parser.parse_args()
+    if asked.bare:
+        asyncio.run(serve_bare())
+        return
     picture = asked.image.read_bytes() if asked.image else _gradient()
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, engine {asked.engine}, ", end="")
-    print(f"{asked.runs} runs, {TOKENS} tokens an answer at most")
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"engine {asked.engine}, {asked.runs} runs, at most {TOKENS} tokens an answer")
+    program = str(Path(sys.executable).parent / "assistant")
     with tempfile.TemporaryDirectory() as data:
-        command = [str(Path(sys.executable).parent / "assistant"), "serve", "--port", "0", "--data", data]
-        server = subprocess.Popen([*command, "--engine", asked.engine], stdout=subprocess.PIPE, text=True)
-        try:
-            assert server.stdout is not None
-            address = next(found[0] for line in server.stdout if (found := re.search(r"http://\S+", line)))
-            url = address.replace("http", "ws", 1) + "/v1/ws"
-            report(asyncio.run(measure(url, asked.runs, picture)))
-        finally:
-            server.terminate()
-            server.wait()
+        with running(program, "serve", "--port", "0", "--data", data, "--engine", asked.engine) as url:
+            turns = asyncio.run(measure(f"{url}/v1/ws", asked.runs, picture))
+        with running(sys.executable, __file__, "--bare") as url:
+            report(turns, asyncio.run(measure_bare(url)))
+
+
+@contextlib.contextmanager
+def running(*command: str) -> Iterator[str]:
+    """A server as a process; the value is its websocket address, without a path."""
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        address = next((found[0] for line in server.stdout if (found := re.search(r"http://\S+", line))), None)
+        if address is None:
+            raise SystemExit(f"{command} did not start")
+        yield address.replace("http", "ws", 1)
+    finally:
+        server.terminate()
+        server.communicate()
 
 
 def _gradient() -> bytes:
