@@ -5,8 +5,12 @@ It names the parts and their sizes; it knows nothing of weights or of where file
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
+import vlbm._torchvision  # noqa: F401 (must run before transformers)
+
+# isort: split
 from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
@@ -60,6 +64,8 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self, **kwargs: Any) -> None:
+        # The base class edits what it is given; a live model may still use it.
+        self.text_config = deepcopy(self.text_config)
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
         self.fusion_layers = tuple(self.fusion_layers)
         text = self.text_config

@@ -17,12 +17,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+import vlbm._torchvision  # noqa: F401 (must run before transformers)
+
+# isort: split
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-import vlbm._torchvision  # noqa: F401 (must run before transformers)
 from vlbm.config import VLBMConfig
 from vlbm.encoders import encoder as encoder_spec
 from vlbm.evidence.table import EvidenceTable
@@ -234,3 +236,6 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         if pixel_values is not None:
             kwargs["memories"] = self.remember(self.look(pixel_values))
         return super().generate(*args, **kwargs)  # type: ignore[misc]
+
+
+AutoModelForImageTextToText.register(VLBMConfig, VLBMForConditionalGeneration, exist_ok=True)

@@ -10,12 +10,15 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
+import vlbm._torchvision  # noqa: F401 (must run before transformers)
+
+# isort: split
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from transformers import BaseImageProcessor, BatchFeature, ProcessorMixin
+from transformers import AutoConfig, AutoImageProcessor, AutoProcessor, BaseImageProcessor, BatchFeature, ProcessorMixin
 
-import vlbm._torchvision  # noqa: F401 (must run before transformers)
+from vlbm.config import VLBMConfig
 from vlbm.errors import PictureError
 
 SQUASHABLE = 2.0  # above this ratio of sides, stretching harms more than empty margins
@@ -133,8 +136,6 @@ class VLBMProcessor(ProcessorMixin):
     """Text and pictures -> input_ids, attention_mask, pixel_values and fusion_from."""
 
     attributes = ["image_processor", "tokenizer"]  # noqa: RUF012 (the base class declares it so)
-    image_processor_class = "VLBMImageProcessor"
-    tokenizer_class = "AutoTokenizer"
 
     def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
@@ -166,3 +167,9 @@ class VLBMProcessor(ProcessorMixin):
             if numbers[start : start + len(header)] == header:
                 return start
         return 0
+
+
+# Saved processors are loaded by name: transformers has to know the names.
+AutoConfig.register(VLBMConfig.model_type, VLBMConfig, exist_ok=True)
+AutoImageProcessor.register(VLBMConfig, image_processor_classes={"pil": VLBMImageProcessor}, exist_ok=True)
+AutoProcessor.register(VLBMConfig, VLBMProcessor, exist_ok=True)  # type: ignore[no-untyped-call]

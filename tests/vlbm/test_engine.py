@@ -61,6 +61,18 @@ def test_older_pictures_are_said_not_to_be_seen(engine: Engine) -> None:
     assert {use.sha256: use.seen for use in end.images} == {old.sha256: False, new.sha256: True}
 
 
+@pytest.mark.parametrize(("question", "seen"), [("Tell me a joke.", False), ("And what is in the picture?", True)])
+def test_a_later_question_sees_the_picture_when_it_is_about_it(engine: Engine, question: str, seen: bool) -> None:
+    talk = (
+        Message("user", "This?", (picture_ref(drawn()),)),
+        Message("assistant", "A disc."),
+        Message("user", question),
+    )
+    _, tokens, end = run(engine, *talk, max_tokens=2)
+    assert [use.seen for use in end.images] == [seen]
+    assert (tokens[0].image_weight is not None) is seen
+
+
 def test_two_pictures_of_one_turn_are_both_seen(engine: Engine) -> None:
     pictures = (picture_ref(drawn("gold")), picture_ref(drawn("navy")))
     _, _, end = run(engine, Message("user", "What are these?", pictures), max_tokens=2)

