@@ -75,7 +75,11 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path: Path, model: Any, proce
     others = its_processor(images=[drawn()], text=prompt)
     assert torch.equal(inputs["pixel_values"], others["pixel_values"])
     assert torch.equal(inputs["input_ids"], others["input_ids"])
-    assert torch.equal(model(**inputs).logits, again(**others).logits)
+    mine, theirs = model.state_dict(), again.state_dict()
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[key]) for key, value in mine.items())
+    # The encoder's convolutions may round otherwise where the same weights lie elsewhere in memory.
+    torch.testing.assert_close(model(**inputs).logits, again(**others).logits, rtol=1e-3, atol=1e-3)
 
 
 def test_a_folder_without_a_model_is_said(tmp_path: Path) -> None:
