@@ -27,7 +27,7 @@ class HttpRequests:
     async def __call__(self, socket: ServerConnection, request: Request) -> Response | None:
         """``process_request`` of websockets: a response, or None to go on with the handshake."""
         path = request.path.partition("?")[0]
-        host = request.headers.get("Host", "")
+        host = _only(request, "Host") or ""
         if path == "/healthz":
             return await self._healthz()
         if not auth.host_is_allowed(host, self._anonymous):
@@ -44,7 +44,7 @@ class HttpRequests:
     def _handshake(request: Request, host: str) -> Response | None:
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return respond_text(426, "Upgrade Required", "This is a websocket: connect with a websocket client.\n")
-        if not auth.origin_is_allowed(request.headers.get("Origin"), host):
+        if not auth.origin_is_allowed(_only(request, "Origin"), host):
             return respond_text(403, "Forbidden", "Pages of other origins may not connect.\n")
         return None
 
@@ -69,3 +69,9 @@ class HttpRequests:
             "application/json",
             cache_control="no-store",
         )
+
+
+def _only(request: Request, name: str) -> str | None:
+    """A header that there may be one of; several contradict each other, and count as an empty one, which fits nothing."""
+    values = request.headers.get_all(name)
+    return None if not values else values[0] if len(values) == 1 else ""

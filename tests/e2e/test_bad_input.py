@@ -128,6 +128,7 @@ async def test_nothing_goes_before_auth(server: Server) -> None:
 
 
 async def test_pages_of_other_origins_are_kept_out(server: Server) -> None:
+    # websockets sends a Host of its own, so that the last of these has two.
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}):
         with pytest.raises(InvalidStatus) as refused:
             await connect(server.socket_url, additional_headers=headers, subprotocols=[SUBPROTOCOL])
