@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlbm.conversion import LANGUAGE_FILE, language_cache
 from vlbm.errors import WeightsDamaged, WeightsMissing
 
 if TYPE_CHECKING:
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
 
 PACKAGED = "packaged"
 PACKAGED_FOLDER = Path(__file__).parent / "weights" / PACKAGED
-LANGUAGE_MODEL = "smollm2-135m-instruct"
 CONFIG, ADAPTER, CHECKSUMS = "config.json", "adapter.safetensors", "SHA256SUMS"
-LANGUAGE_FILE = "language.safetensors"
 
 Progress = Callable[[str], None]
 
@@ -132,37 +129,6 @@ def write_checksums(folder: Path) -> None:
     """Record the checksums that `verify` compares."""
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in (CONFIG, ADAPTER)]
     (folder / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def language_cache(cache_dir: Path, tell: Progress = _silent) -> Path:
-    """The folder with the packaged language model as safetensors, made on first use.
-
-    It is written beside its place and renamed, so that two processes that start together both end with a whole one.
-    """
-    from vlbm.language import language_model
-
-    spec = language_model(LANGUAGE_MODEL)
-    source = spec.source()
-    folder = cache_dir / f"{spec.name}-{_fingerprint(source)}"
-    if (folder / LANGUAGE_FILE).is_file():
-        return folder
-    tell(f"Converting {source.name} for later starts (about 15 s, once)")
-    from safetensors.torch import save_file
-
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    weights = spec.read(source)
-    made = Path(tempfile.mkdtemp(prefix="making-", dir=cache_dir))
-    try:
-        weights.config.save_pretrained(made)
-        weights.tokenizer.save_pretrained(made)
-        save_file({key: value.contiguous() for key, value in weights.state.items()}, made / LANGUAGE_FILE)
-        made.rename(folder)
-    except OSError:
-        if not (folder / LANGUAGE_FILE).is_file():
-            raise
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return folder
 
 
 def read_config(folder: Path, language: Path) -> VLBMConfig:
@@ -269,13 +235,3 @@ def make_processor(config: VLBMConfig, language: Path) -> VLBMProcessor:
         image_size=config.image_size, views=config.image_views, image_mean=spec.mean, image_std=spec.std
     )
     return VLBMProcessor(images, AutoTokenizer.from_pretrained(str(language)))
-
-
-def _fingerprint(path: Path) -> str:
-    """Short digest of a large file: its size, its first and its last mebibyte (a full hash would cost each start)."""
-    digest = hashlib.sha256(str(path.stat().st_size).encode())
-    with path.open("rb") as file:
-        digest.update(file.read(1 << 20))
-        file.seek(-min(1 << 20, path.stat().st_size), os.SEEK_END)
-        digest.update(file.read())
-    return digest.hexdigest()[:12]

@@ -100,3 +100,10 @@ def test_layers_that_do_not_exist_are_refused(model: Any) -> None:
         vlbm.VLBMConfig(text_config=model.config.text_config, fusion_layers=[2, 30])
     with pytest.raises(ConfigError, match="format_version 9"):
         vlbm.VLBMConfig(text_config=model.config.text_config, format_version=9)
+
+
+def test_what_cannot_be_converted_is_said(tmp_path: Path) -> None:
+    blocked = tmp_path / "cache"
+    blocked.write_text("a file where a folder is wanted")
+    with pytest.raises(WeightsDamaged, match="could not be converted"):
+        vlbm.load_packaged(cache_dir=blocked)

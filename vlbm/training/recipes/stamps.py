@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vlbm import packaged
+from vlbm import conversion, packaged
 from vlbm.data.stamps import Stamp, find_stamps, read_stamps
 from vlbm.evidence.names import imagenet_names, to_tokens
 from vlbm.training.loop import Look, Trainer, TrainingPlan, concept_split
@@ -97,10 +97,10 @@ def fresh_model(stamps: list[Stamp], cache_dir: Path, tell: Tell) -> tuple[Any, 
     from vlbm.config import VLBMConfig
 
     names = imagenet_names()
-    language = packaged.language_cache(cache_dir, lambda text: tell(text, 0, 1, ""))
+    language = conversion.language_cache(cache_dir, lambda text: tell(text, 0, 1, ""))
     settings: dict[str, Any] = {"class_groups": len(names.groups), "memory_pictures": len(stamps)}
     config = VLBMConfig(text_config=AutoConfig.from_pretrained(str(language)), **settings)
-    model = packaged.assemble(config, language_file=language / packaged.LANGUAGE_FILE, fresh=True)
+    model = packaged.assemble(config, language_file=language / conversion.LANGUAGE_FILE, fresh=True)
     processor = packaged.make_processor(config, language)
     tokenizer, table = processor.tokenizer, model.evidence
     table.group_of_class.copy_(torch.tensor(names.group_of_class))
