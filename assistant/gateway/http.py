@@ -72,6 +72,6 @@ class HttpRequests:
 
 
 def _only(request: Request, name: str) -> str | None:
-    """A header that there may be one of; several contradict each other, and count as an empty one, which fits nothing."""
+    """A header that there may be one of; several count as an empty one, which fits nothing."""
     values = request.headers.get_all(name)
     return None if not values else values[0] if len(values) == 1 else ""
