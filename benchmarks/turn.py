@@ -28,7 +28,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
@@ -58,7 +57,7 @@ async def play(socket: ClientConnection, session_id: str, number: str, text: str
         "type": "turn.submit",
         "id": number,
         "session_id": session_id,
-        "client_message_id": number,
+        "client_message_id": number.replace(" ", "-"),
         "text": text,
         "images": images,
         "options": {"max_tokens": TOKENS},
@@ -82,32 +81,29 @@ async def play(socket: ClientConnection, session_id: str, number: str, text: str
 
 
 async def measure(url: str, runs: int, picture: bytes) -> dict[str, list[Turn]]:
-    """Text turns, and turns with a picture whose features are not yet known, in turn; one conversation each."""
+    """Text turns, and turns with a picture whose features are not yet known, in turn; each in a session of its own."""
     turns: dict[str, list[Turn]] = {"text turn": [], "image turn": []}
     async with Client(url) as client:
         for run in range(runs + 1):
-            session = await client.open()
             image = await client.upload(_variant(picture, run))
-            for name, images in (("text turn", []), ("image turn", [image])):
-                async with _raw(url) as socket:
-                    await _command(socket, "session.open", session_id=session.session_id)
-                    text = "What is this?" if images else "Name three colours."
-                    turn = await play(socket, session.session_id, f"{run}-{name[:4]}", text, images)
+            for name, images, text in (
+                ("text turn", [], "Name three colours."),
+                ("image turn", [image], "What is this?"),
+            ):
+                async with connect(url, subprotocols=[SUBPROTOCOL], compression=None, max_size=None) as socket:
+                    turn = await play(socket, await _open_session(socket), f"{run} {name[:4]}", text, images)
                 if run:  # the first of each warms up
                     turns[name].append(turn)
-                session = await client.open()
     return turns
 
 
-def _raw(url: str) -> Any:
-    return connect(url, subprotocols=[SUBPROTOCOL], compression=None, max_size=None)
-
-
-async def _command(socket: ClientConnection, kind: str, **fields: Any) -> None:
+async def _open_session(socket: ClientConnection) -> str:
+    """Authenticate and open a new session; its id."""
     await socket.recv()  # hello
-    for command_id, (name, body) in enumerate((("auth", {"token": None}), (kind, fields))):
-        await socket.send(json.dumps({"type": name, "id": f"o{command_id}", **body}))
-        await socket.recv()
+    for command in ({"type": "auth", "id": "a", "token": None}, {"type": "session.open", "id": "o"}):
+        await socket.send(json.dumps(command))
+        answer = json.loads(await socket.recv())
+    return str(answer["session_id"])
 
 
 def _variant(picture: bytes, number: int) -> bytes:

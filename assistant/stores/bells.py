@@ -52,6 +52,8 @@ class Bells:
         self._pubsub: PubSub = client.pubsub()
         self._bells: dict[str, set[RingingBell]] = {}
         self._listener: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
+        """Set when there is a bell: without any, nothing is subscribed and there is nothing to listen to."""
 
     @contextlib.asynccontextmanager
     async def watch(self, channel: str) -> AsyncIterator[RingingBell]:
@@ -63,6 +65,7 @@ class Bells:
             if first:
                 with contextlib.suppress(RedisError, OSError):  # the listener subscribes again when it reconnects
                     await self._pubsub.subscribe(channel)
+            self._wanted.set()
             if self._listener is None:
                 self._listener = asyncio.create_task(self._listen(), name="bells")
             yield bell
@@ -102,7 +105,8 @@ class Bells:
         if self._bells:
             await self._pubsub.subscribe(*self._bells)
         else:
-            await asyncio.sleep(0.05)
+            self._wanted.clear()
+            await self._wanted.wait()
 
 
 def _entry(data: str) -> LogEntry | None:
