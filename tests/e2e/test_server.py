@@ -6,15 +6,21 @@ import urllib.request
 import psutil
 import pytest
 
-from tests.conftest import Server
+from tests.conftest import Server, Start
 
 pytestmark = pytest.mark.e2e
 
 
-def test_the_idle_server_takes_less_than_a_gigabyte_and_a_half(model_server: Server) -> None:
-    process = psutil.Process(model_server.process.pid)
+def test_the_idle_server_takes_less_than_a_gigabyte_and_a_half(start: Start) -> None:
+    process = psutil.Process(start("serve").process.pid)
     whole = sum(part.memory_info().rss for part in (process, *process.children(recursive=True)))
     assert whole < 1.5e9, f"{whole / 1e9:.2f} GB"
+
+
+def test_turns_leave_little_behind(model_server: Server) -> None:
+    """After the turns of the other tests: memory of its own, without what is mapped from files (weights, libraries)."""
+    own = psutil.Process(model_server.process.pid).memory_full_info().uss
+    assert own < 1e9, f"{own / 1e9:.2f} GB"
 
 
 def test_health_and_page(model_server: Server) -> None:
