@@ -4,14 +4,11 @@ Knows nothing of queues or leases; those are the store's way of keeping the prom
 """
 
 from collections.abc import Iterable
-from typing import Literal
 
 from pydantic import Field
 
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCallPart
 from assistant.domain.model import Value
-
-TurnState = Literal["queued", "running", "completed", "cancelled", "failed", "length"]
 
 
 class TurnOptions(Value):

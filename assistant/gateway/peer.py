@@ -112,7 +112,7 @@ class Peer:
             case Perform(command):
                 await self._perform(command)
             case Keep(command, data, sha256):
-                await self._answer(command.id, lambda: self._keep(command.id, bytes(data), sha256))
+                await self._answer(command.id, lambda: self._keep(command.id, data, sha256))
 
     async def _perform(self, command: Auth | SessionOpen | TurnSubmit | TurnCancel | ImageBegin) -> None:
         match command:
@@ -197,8 +197,8 @@ class Peer:
         known = await self._pictures.find(self._connection.owner, command.sha256)
         return self._connection.expect(command) if known is None else _ready(command.id, known)
 
-    async def _keep(self, command_id: str, data: bytes, sha256: str) -> Frame:
-        kept = await asyncio.to_thread(normalise, data, self._limits)
+    async def _keep(self, command_id: str, data: bytearray, sha256: str) -> Frame:
+        kept = await asyncio.to_thread(lambda: normalise(bytes(data), self._limits))
         picture = StoredPicture(
             image_id=f"i_{secrets.token_urlsafe(18)}",
             sha256=kept.sha256,

@@ -29,8 +29,6 @@ MOST_PROBLEMS = 5
 CLOSE_POLICY = 1008
 CLOSE_INTERNAL = 1011
 CLOSE_RESTART = 1012
-CLOSE_BUSY = 1013
-CLOSE_PROTOCOL = 4002
 
 CommandId = Annotated[str, Field(min_length=1, max_length=64)]
 _SESSION_ID = Annotated[str, Field(min_length=1, max_length=64)]

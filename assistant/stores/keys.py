@@ -45,11 +45,6 @@ def turn(session_id: str, turn_id: str) -> str:
     return f"va:{{c:{session_id}}}:turn:{turn_id}"
 
 
-def turn_prefix(session_id: str) -> str:
-    """Scripts that start the next turn build its key from this."""
-    return turn(session_id, "")
-
-
 def image(owner: str, image_id: str) -> str:
     return f"va:{{o:{owner}}}:image:{image_id}"
 

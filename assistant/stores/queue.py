@@ -5,7 +5,7 @@ goes on from the text already sent, and the late writer is refused by its fence.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -132,11 +132,8 @@ class RedisQueue(TurnQueue):
         ]
         _unless_lost(await self._finish.run(self._redis, names, arguments))
 
-    def watch_cancel(self, claim: Claim) -> AbstractAsyncContextManager[Bell]:
-        return self._cancellation(claim)
-
     @asynccontextmanager
-    async def _cancellation(self, claim: Claim) -> AsyncIterator[Bell]:
+    async def watch_cancel(self, claim: Claim) -> AsyncIterator[Bell]:
         channel = keys.cancel(claim.session_id, claim.turn_id)
         async with self._bells.watch(channel) as rung:
             yield _CancelBell(self._redis, self._turn(claim), rung)
