@@ -28,7 +28,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from vlbm.config import VLBMConfig
 from vlbm.encoders import encoder as encoder_spec
 from vlbm.evidence.table import EvidenceTable
-from vlbm.fusion import Prepared, WeightedSum, fusion, unit
+from vlbm.fusion import Fusion, Prepared, fusion, unit
 from vlbm.language import decoder_layers
 from vlbm.perception import MemoryBuilder, Visual, average_views
 
@@ -120,7 +120,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
 
     def _init_weights(self, module: nn.Module) -> None:
         """Parts made here initialise themselves when built; transformers calls this for what a checkpoint lacks."""
-        if isinstance(module, (WeightedSum, MemoryBuilder)):
+        if isinstance(module, (Fusion, MemoryBuilder)):
             module.reset_parameters()
 
     def train(self, mode: bool = True) -> VLBMForConditionalGeneration:
