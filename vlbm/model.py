@@ -42,6 +42,7 @@ class _Pass:
     tokens: torch.Tensor
     active: torch.Tensor
     weights: list[torch.Tensor] = field(default_factory=list)
+    attentions: list[torch.Tensor] | None = None  # gathered where asked for
 
 
 # A context variable, not an attribute: two threads may run forwards of one model, and a copy shares no state with it.
@@ -67,6 +68,8 @@ def _hook(index: int) -> Any:
         states = output[0] if isinstance(output, tuple) else output
         fused = current.fusions[index](states, current.tokens, current.memories[index], current.active)
         current.weights.append(fused.weight)
+        if current.attentions is not None:
+            current.attentions.append(fused.attention)
         return (fused.states, *output[1:]) if isinstance(output, tuple) else fused.states
 
     return fuse
@@ -74,9 +77,19 @@ def _hook(index: int) -> Any:
 
 @dataclass
 class VLBMOutput(CausalLMOutputWithPast):
-    """transformers' output, and the picture's share in each token, averaged over the fused layers [b,t]."""
+    """transformers' output, and what the fusions did.
+
+    Attributes:
+        image_weight: the picture's share in each token, averaged over the fused layers [b,t].
+        fusion_weights: with `output_fusion`, the share in each fused layer [layers,b,t], in [0,1].
+        fusion_ratios: with `output_fusion`, ||alpha*F|| / ||beta*M|| in each fused layer [layers,b,t].
+        fusion_attentions: with `output_fusion`, attention over the memory, its grid cells first [layers,b,t,n].
+    """
 
     image_weight: torch.Tensor | None = None
+    fusion_weights: torch.Tensor | None = None
+    fusion_ratios: torch.Tensor | None = None
+    fusion_attentions: torch.Tensor | None = None
 
 
 class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
@@ -171,6 +184,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         inputs_embeds: torch.Tensor | None = None,
         past_key_values: Any = None,
         labels: torch.Tensor | None = None,
+        output_fusion: bool = False,
         **kwargs: Any,
     ) -> VLBMOutput:
         """Run the language model, fused where there is a picture.
@@ -183,6 +197,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             fusion_from: first position (past included) on which the fusion acts [b]; default 0.
             has_picture: m [b] bool; default all True where pictures are given.
             labels: as in transformers: [b,t], -100 is ignored.
+            output_fusion: report each fused layer's weights, ratios and attention (None without a picture).
         """
         if memories is None and (visual is not None or pixel_values is not None):
             memories = self.remember(visual if visual is not None else self.look(pixel_values))  # type: ignore[arg-type]
@@ -191,6 +206,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         if memories is not None:
             past = past_key_values.get_seq_length() if past_key_values is not None else 0
             current = self._new_pass(memories, embeds, past, fusion_from, has_picture)
+            current.attentions = [] if output_fusion else None
         with _fusing(current):
             out = self.language_model(
                 input_ids=None if inputs_embeds is not None else input_ids,
@@ -200,13 +216,18 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
                 labels=labels,
                 **kwargs,
             )
+        weights = torch.stack(current.weights) if current else None  # [layers,b,t]
+        shown = weights if output_fusion else None
         return VLBMOutput(
             loss=out.loss,
             logits=out.logits,
             past_key_values=out.past_key_values,
             hidden_states=out.hidden_states,
             attentions=out.attentions,
-            image_weight=torch.stack(current.weights).mean(dim=0) if current else None,
+            image_weight=None if weights is None else weights.mean(dim=0),
+            fusion_weights=shown,
+            fusion_ratios=None if shown is None else shown / (1 - shown),
+            fusion_attentions=torch.stack(current.attentions) if current and current.attentions else None,
         )
 
     def _new_pass(

@@ -100,6 +100,24 @@ def test_it_overfits_eight_pictures(name: str) -> None:
     assert torch.equal(model(input_ids=ids, visual=visual).logits[:, 1].argmax(dim=-1), ids[:, 2])
 
 
+@EVERY_FUSION
+def test_it_says_what_it_did(name: str) -> None:
+    model, visual = _tiny(name)
+    for layer in model.fusions:
+        opened(layer)
+    ids = torch.arange(24).view(8, 3)
+    out = model(input_ids=ids, visual=visual, fusion_from=torch.full((8,), 1), output_fusion=True)
+    assert out.fusion_weights.shape == (2, 8, 3)
+    assert torch.equal(out.fusion_weights[:, :, 0], torch.zeros(2, 8))
+    assert torch.equal(out.fusion_weights.mean(dim=0), out.image_weight)
+    assert (out.fusion_ratios[:, :, 1:] > 0).all()
+    assert out.fusion_attentions.shape == (2, 8, 3, 49)
+    assert torch.allclose(out.fusion_attentions.sum(dim=-1), torch.ones(2, 8, 3), atol=1e-5)
+    plain = model(input_ids=ids, visual=visual)
+    assert plain.fusion_weights is plain.fusion_ratios is plain.fusion_attentions is None
+    assert model(input_ids=ids, output_fusion=True).fusion_weights is None
+
+
 def _tiny(name: str) -> tuple[Any, Visual]:
     torch.manual_seed(0)
     text = GPT2Config(n_layer=2, n_head=2, n_embd=32, vocab_size=32, n_positions=16, bos_token_id=0, eos_token_id=0)

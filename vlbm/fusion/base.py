@@ -58,10 +58,17 @@ class Prepared:
 
 
 class Fused(NamedTuple):
-    """States after a fusion [b,t,d], and the share that the picture has in each token's state [b,t] in [0,1]."""
+    """What a fusion made of some states.
+
+    Attributes:
+        states: R [b,t,d].
+        weight: the picture's share ||alpha*F|| / (||alpha*F|| + ||beta*M||) of each token [b,t], in [0,1].
+        attention: over the memory, averaged over heads [b,t,n].
+    """
 
     states: torch.Tensor
     weight: torch.Tensor
+    attention: torch.Tensor
 
 
 def unit(x: torch.Tensor, eps: float = 1e-6) -> torch.Tensor:
@@ -146,9 +153,10 @@ class Fusion(nn.Module):
             active: m, the tokens on which the fusion acts [b,t] bool; elsewhere R is exactly M.
         """
         normal = unit(states)
-        added, changed = self.join(states, normal, self.read(normal, memory), rms(states))
+        found, attention = self.read(normal, memory)
+        added, changed = self.join(states, normal, found, rms(states))
         fused = torch.where(active.unsqueeze(-1), states + added + changed, states)
-        return Fused(fused.to(states.dtype), share(added, states + changed) * active)
+        return Fused(fused.to(states.dtype), share(added, states + changed) * active, attention)
 
     def join(
         self, states: torch.Tensor, normal: torch.Tensor, found: torch.Tensor, scale: torch.Tensor
@@ -162,8 +170,8 @@ class Fusion(nn.Module):
         """
         raise NotImplementedError
 
-    def read(self, normal: torch.Tensor, memory: Prepared) -> torch.Tensor:
-        """F at RMS 1 [b,t,d]."""
+    def read(self, normal: torch.Tensor, memory: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
+        """F at RMS 1 [b,t,d], and the attention that read it, averaged over heads [b,t,n]."""
         b, t, _ = normal.shape
         if self.pooled:
             scores = normal.new_zeros(b, self.heads, t, memory.keys.shape[2])
@@ -171,7 +179,7 @@ class Fusion(nn.Module):
             queries = split_heads(self.query(normal), self.heads)
             scores = queries @ memory.keys.transpose(2, 3) / math.sqrt(self.head_width)  # [b,h,t,n]
         attention = scores.masked_fill(~memory.mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
-        return unit(self.out((attention @ memory.values).transpose(1, 2).flatten(2)))
+        return unit(self.out((attention @ memory.values).transpose(1, 2).flatten(2))), attention.mean(dim=1)
 
     def _keys(self, memory: Memory) -> torch.Tensor:
         return split_heads(self.key(memory.content + memory.traits), self.heads)

@@ -82,10 +82,11 @@ class WeightedSum(Fusion):
         scores = scores.masked_fill(~memory.mask, torch.finfo(scores.dtype).min)
         attention = scores.softmax(dim=-1)
         read = (attention @ memory.values).transpose(1, 2).flatten(2)  # [b,t,h*k]
-        found = unit(attention.mean(dim=1) @ memory.copies + self.out(read))  # [b,t,d]
+        average = attention.mean(dim=1)  # [b,t,n]
+        found = unit(average @ memory.copies + self.out(read))  # [b,t,d]
         gate = torch.sigmoid(self.gate(torch.cat([normal, found, tokens], dim=-1)))  # [b,t,1]
         scale = rms(states)
         added = gate * self.alpha * found * scale  # alpha*F
         kept = gate * self.beta_offset * states  # (beta - 1)*M
         fused = torch.where(active.unsqueeze(-1), states + added + kept, states)
-        return Fused(fused.to(states.dtype), share(added, states + kept) * active)
+        return Fused(fused.to(states.dtype), share(added, states + kept) * active, average)
