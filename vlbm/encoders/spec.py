@@ -1,0 +1,48 @@
+"""What an encoder returns, and what the registry knows of it.
+
+Shapes: b batch, n visual cells, d_v encoder width, c classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+
+class Seen(NamedTuple):
+    """What an encoder returns: grid [b,n,d_v], pooled [b,d_v], class logits [b,c]."""
+
+    grid: torch.Tensor
+    pooled: torch.Tensor
+    logits: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """One row of the registry.
+
+    Attributes:
+        width: d_v, channels of a cell.
+        cells: n at the encoder's own picture size.
+        classes: c, or 0 without a head.
+        image_size: side of the square picture in pixels.
+        mean, std: normalisation of pixels scaled to [0, 1].
+        build: makes the module with random weights.
+        weights: its trained weights under the module's own keys, from a file, or without one from where they come from.
+    """
+
+    name: str
+    licence: str
+    width: int
+    cells: int
+    classes: int
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    build: Callable[[], nn.Module]
+    weights: Callable[[Path | None], dict[str, torch.Tensor]]
