@@ -8,6 +8,7 @@
     +-- PictureError            bytes that are not a picture that can be read
     +-- PromptTooLong           a prompt beyond the model's context; carries the numbers
     +-- DataError               a data source that cannot be prepared or read
+    +-- EvaluationError         texts that cannot be scored as asked; carries the numbers
 
 Messages are written for the person at the keyboard: what is wrong, and what to do. Errors of misuse by a programmer
 stay Python's own (`TypeError`, `ValueError`).
@@ -61,3 +62,7 @@ class PromptTooLong(VLBMError):
 
 class DataError(VLBMError):
     """A data source that cannot be prepared or read."""
+
+
+class EvaluationError(VLBMError):
+    """Texts that cannot be scored as asked."""
