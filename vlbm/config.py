@@ -18,6 +18,7 @@ from transformers.configuration_utils import SubConfigSpec
 from vlbm.encoders import encoder
 from vlbm.errors import ConfigError
 from vlbm.fusion import fusion
+from vlbm.recurrent import config as _recurrent  # noqa: F401 (registers its configuration, which text_config may be)
 
 FORMAT_VERSION = 1
 

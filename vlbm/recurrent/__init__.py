@@ -1,0 +1,1 @@
+"""A recurrent language model, native to transformers, to be trained from scratch."""
