@@ -21,8 +21,8 @@ IDS = torch.tensor([[5, 6, 7, 8, 9, 10]])
 def make(cell: str) -> Any:
     torch.manual_seed(0)
     config = RecurrentConfig(cell=cell, vocab_size=40, hidden_size=32, num_hidden_layers=2, dropout=0.0)
-    model = RecurrentForCausalLM(config)  # type: ignore[no-untyped-call]
-    return model.eval()
+    model = RecurrentForCausalLM(config)
+    return model.eval()  # type: ignore[no-untyped-call]
 
 
 @EVERY_CELL
