@@ -5,10 +5,12 @@ Shapes: b pictures, v views of each, n grid cells, d_v encoder width, e evidence
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 
 from vlbm.config import VLBMConfig
 from vlbm.encoders import EncoderSpec
@@ -26,10 +28,17 @@ class Visual:
     Attributes:
         grid: features of the whole picture [b,n,d_v].
         evidence: names and captions.
+        seen: cells that belong to a picture [b,n] bool; None is all. Rows of `gather` may have fewer pictures.
     """
 
     grid: torch.Tensor
     evidence: Evidence
+    seen: torch.Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Visual:
+        """The same on a device."""
+        seen = None if self.seen is None else self.seen.to(device)
+        return Visual(self.grid.to(device), self.evidence.map(lambda value: value.to(device)), seen)
 
 
 class MemoryBuilder(nn.Module):
@@ -77,16 +86,41 @@ class MemoryBuilder(nn.Module):
             + self.rank(evidence.rank.clamp_max(RANKS - 1))
             + self.confidence(soft_bins(evidence.confidence))
         )
-        cell_traits = (self.cell + self.kind.weight[KINDS]).expand(b, n, -1)
+        places = self.cell.repeat(n // self.cell.shape[0], 1)  # once a picture
+        cell_traits = (places + self.kind.weight[KINDS]).expand(b, n, -1)
         e = words.shape[1]
-        seen = torch.ones(b, n, dtype=torch.bool, device=grid.device)
+        every = torch.ones(b, n, dtype=torch.bool, device=grid.device)
+        seen = every if visual.seen is None else visual.seen
         return Memory(
             content=torch.cat([cells, words], dim=1),
             previous=torch.cat([torch.zeros_like(cells), before], dim=1),
             traits=torch.cat([cell_traits, traits], dim=1),
-            words=torch.cat([~seen, seen[:, :1].expand(b, e)], dim=1),
+            words=torch.cat([~every, every[:, :1].expand(b, e)], dim=1),
             mask=torch.cat([seen, evidence.mask], dim=1),
         )
+
+
+def gather(rows: Sequence[Sequence[Visual]]) -> Visual:
+    """Pictures of several turns as one batch: a row's pictures one after the other, shorter rows padded.
+
+    Args:
+        rows: for each of b turns its pictures, each a batch of one; at least one picture in all.
+    """
+    one = next(visual for row in rows for visual in row)
+    n = max(sum(visual.grid.shape[1] for visual in row) for row in rows)
+    grid = one.grid.new_zeros(len(rows), n, one.grid.shape[2])
+    seen = torch.zeros(len(rows), n, dtype=torch.bool, device=grid.device)
+    evidence = []
+    for number, row in enumerate(rows):
+        cells = torch.cat([visual.grid[0] for visual in row]) if row else grid.new_zeros(0, grid.shape[2])
+        grid[number, : len(cells)] = cells
+        seen[number, : len(cells)] = True
+        evidence.append([visual.evidence for visual in row] or [one.evidence.map(lambda value: value[:, :0])])
+    joined = {
+        field.name: pad_sequence([torch.cat([getattr(e, field.name)[0] for e in row]) for row in evidence], True)
+        for field in fields(Evidence)
+    }
+    return Visual(grid, Evidence(**joined), None if bool(seen.all()) else seen)
 
 
 def soft_bins(confidence: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,99 @@
+"""Models of parts of one's choice, and rows of several pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import GPT2Config, LlamaConfig, PreTrainedConfig
+
+import vlbm
+from vlbm.errors import ConfigError, WeightsMissing
+from vlbm.model import VLBMForConditionalGeneration
+from vlbm.perception import Visual, gather
+from vlbm.recurrent.config import RecurrentConfig
+from vlbm.tokenizer import train_tokenizer
+
+TOKENIZER = train_tokenizer(["She saw the bat."], vocab_size=300)
+SIZES: dict[str, Any] = {"vocab_size": 300, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+LANGUAGE_MODELS = {
+    "gpt2": GPT2Config(n_layer=2, n_head=2, n_embd=32, n_positions=64, **SIZES),
+    "llama": LlamaConfig(
+        num_hidden_layers=2, hidden_size=32, intermediate_size=64, num_attention_heads=2, num_key_value_heads=1, **SIZES
+    ),
+    "gru": RecurrentConfig(cell="gru", hidden_size=32, **SIZES),
+    "lstm": RecurrentConfig(cell="lstm", hidden_size=32, **SIZES),
+}
+
+
+def build(text: PreTrainedConfig, **options: Any) -> tuple[VLBMForConditionalGeneration, Any]:
+    torch.manual_seed(0)
+    small: dict[str, Any] = {"encoder": "resnet18", "encoder_weights": "random", "fusion_heads": 2}
+    return vlbm.build(text, tokenizer=TOKENIZER, fusion_head_width=8, **(small | options))
+
+
+def opened(model: VLBMForConditionalGeneration) -> VLBMForConditionalGeneration:
+    with torch.no_grad():
+        for name, parameter in model.fusions.named_parameters():
+            if name.endswith("alpha"):
+                parameter.fill_(0.5)
+    return model
+
+
+@pytest.mark.parametrize("name", LANGUAGE_MODELS)
+@torch.inference_mode()
+def test_every_language_model_is_fused_and_is_itself_without_a_picture(name: str) -> None:
+    model, _ = build(LANGUAGE_MODELS[name])
+    ids = torch.tensor([TOKENIZER("She saw the bat.")["input_ids"]])
+    visual = model.look(torch.randn(1, 1, 3, 224, 224))
+    bare = model.language_model(input_ids=ids).logits
+    assert torch.equal(model(input_ids=ids, visual=visual).logits, bare)
+    opened(model)
+    assert torch.equal(model(input_ids=ids).logits, bare)
+    assert not torch.allclose(model(input_ids=ids, visual=visual).logits, bare)
+
+
+@torch.inference_mode()
+def test_rows_of_several_pictures_are_padded_without_effect() -> None:
+    model, _ = build(LANGUAGE_MODELS["gpt2"])
+    opened(model)
+    one, two = (model.look(torch.randn(1, 1, 3, 224, 224)) for _ in range(2))
+    ids = torch.tensor([[5, 6, 7]])
+    batch = gather([[one], [one, two], []])
+    assert batch.grid.shape == (3, 98, 512)
+    has = torch.tensor([True, True, False])
+    got = model(input_ids=ids.expand(3, -1), visual=batch, has_picture=has).logits
+    assert torch.allclose(got[0], model(input_ids=ids, visual=one).logits[0], atol=1e-5)
+    assert not torch.allclose(got[1], got[0], atol=1e-4)
+    assert torch.allclose(got[2], model(input_ids=ids).logits[0], atol=1e-6)
+    assert isinstance(batch.to("cpu"), Visual)
+
+
+@torch.inference_mode()
+def test_a_loaded_language_model_keeps_its_weights(tmp_path: Path) -> None:
+    model, _ = build(LANGUAGE_MODELS["gpt2"])
+    model.language_model.save_pretrained(tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
+    again, processor = vlbm.build(tmp_path, encoder="resnet18", encoder_weights="random")
+    ids = torch.tensor([[5, 6, 7]])
+    assert torch.equal(again(input_ids=ids).logits, model(input_ids=ids).logits)
+    assert processor.tokenizer("bat")["input_ids"] == TOKENIZER("bat")["input_ids"]
+    assert again.config.fusion_layers == (1,)
+
+
+@torch.inference_mode()
+def test_encoder_weights_may_be_a_file(tmp_path: Path) -> None:
+    model, _ = build(LANGUAGE_MODELS["gpt2"])
+    torch.save(model.encoder.net.state_dict(), tmp_path / "resnet18.pth")  # type: ignore[union-attr]
+    again, _ = build(LANGUAGE_MODELS["gpt2"], encoder_weights=tmp_path / "resnet18.pth")
+    state = again.encoder.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in model.encoder.state_dict().items())
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="tokenizer must be given"):
+        vlbm.build(LANGUAGE_MODELS["gpt2"])
+    with pytest.raises(WeightsMissing, match="nowhere' is neither a folder nor a name"):
+        vlbm.build(tmp_path / "nowhere")
