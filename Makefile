@@ -5,10 +5,10 @@ SETUP := @scripts/setup
 export PYTHON
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint format lock train bench setup clean
+.PHONY: help run test lint format lock train bench experiments setup clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup ## set up once, then serve http://127.0.0.1:8000
 	@exec $(BIN)/assistant serve $(ARGS)
@@ -41,6 +41,10 @@ train: setup ## train the packaged adapter from the Tux Paint stamps
 
 bench: setup ## time turns through the websocket
 	$(BIN)/python benchmarks/turn.py $(ARGS)
+
+experiments: ## prove every fusion on ambiguous words and write docs/experiments.md
+	$(SETUP) test
+	$(BIN)/python benchmarks/experiments.py $(ARGS)
 
 clean: ## remove all that set-up and checks made
 	rm -rf .venv .cache/setup .cache/testdata assistant/web/dist assistant/web/node_modules

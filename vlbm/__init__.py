@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vlbm.build import build
+    from vlbm.assembly import build
     from vlbm.config import VLBMConfig
     from vlbm.encoders import list_encoders
     from vlbm.fusion import list_fusions
@@ -26,7 +26,7 @@ _HOMES = {
     "VLBMForConditionalGeneration": "vlbm.model",
     "VLBMImageProcessor": "vlbm.processing",
     "VLBMProcessor": "vlbm.processing",
-    "build": "vlbm.build",
+    "build": "vlbm.assembly",
     "list_encoders": "vlbm.encoders",
     "list_fusions": "vlbm.fusion",
     "list_language_models": "vlbm.language",

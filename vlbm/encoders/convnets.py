@@ -17,8 +17,8 @@ from torch import nn
 
 import vlbm._torchvision  # noqa: F401 (must run before torchvision)
 from vlbm.encoders.spec import EncoderSpec, Seen
-from vlbm.encoders.weights_file import read_weights
 from vlbm.errors import WeightsMissing
+from vlbm.weights_file import read_weights
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STRIDE = 32  # pixels of a cell's side in all of them

@@ -5,7 +5,6 @@ Each step draws its randomness from (seed, step) alone, so a run that is stopped
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from torch import nn
 from vlbm.errors import ConfigError
 from vlbm.evidence.table import lay_out
 from vlbm.perception import Visual
+from vlbm.training.optimiser import parameter_groups, schedule
 from vlbm.training.phrases import answer
 from vlbm.training.prompts import Prompt, PromptCache
 from vlbm.training.samples import Sample, Sampler, stack
@@ -96,7 +96,9 @@ class Trainer:
         self.plan, self.folder, self.tell = plan, folder, tell
         self.cache = PromptCache(model, processor)
         self.parameters = {name: p for name, p in model.named_parameters() if name.startswith(("memory.", "fusions."))}
-        self.optimiser = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98))
+        self.optimiser = torch.optim.AdamW(
+            parameter_groups(self.parameters.items(), rate=plan.rate, gate_rate=plan.gate_rate), betas=(0.9, 0.98)
+        )
         self.step, self.looks = 0, list[Look]()
         self.best: dict[str, torch.Tensor] = self._weights()
 
@@ -119,7 +121,7 @@ class Trainer:
         """One step; returns its loss."""
         rng = np.random.default_rng([self.plan.seed, self.step])
         for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * self._schedule()
+            group["lr"] = group["peak"] * schedule(self.step, steps=self.plan.steps, warmup=self.plan.warmup)
         loss = self._loss(rng, self.train)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -173,30 +175,6 @@ class Trainer:
         text = answer(prompt.kind or "describe", sample.belief) + "<|im_end|>"
         ids: list[int] = self.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
-
-    def _groups(self) -> list[dict[str, Any]]:
-        """No weight decay on alpha, beta and gates, nor on vectors and embeddings."""
-
-        def gates(name: str) -> bool:
-            return ".gate." in name or name.endswith((".alpha", ".beta_offset"))
-
-        def plain(name: str, p: nn.Parameter) -> bool:
-            return p.ndim < 2 or "embedding" in name or ".kind." in name or ".rank." in name
-
-        rows = list(self.parameters.items())
-        decayed = [p for name, p in rows if not gates(name) and not plain(name, p)]
-        other = [p for name, p in rows if not gates(name) and plain(name, p)]
-        return [
-            {"params": decayed, "peak": self.plan.rate, "weight_decay": 0.01},
-            {"params": other, "peak": self.plan.rate, "weight_decay": 0.0},
-            {"params": [p for name, p in rows if gates(name)], "peak": self.plan.gate_rate, "weight_decay": 0.0},
-        ]
-
-    def _schedule(self) -> float:
-        if self.step < self.plan.warmup:
-            return (self.step + 1) / self.plan.warmup
-        done = (self.step - self.plan.warmup) / max(1, self.plan.steps - self.plan.warmup)
-        return 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done))
 
     def _stalled(self) -> bool:
         if len(self.looks) <= self.plan.patience:

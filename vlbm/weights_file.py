@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -27,7 +28,7 @@ def read_weights(path: Path, wanted: Mapping[str, torch.Tensor], what: str) -> d
     """
     if not path.is_file():
         raise WeightsMissing(f"{path} is not there: give a file with the weights of {what}")
-    state = _read(path)
+    state = read_tensors(path)
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsDamaged(f"{path} is not a table of tensors: save the module's state_dict()")
     lacks, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
@@ -42,11 +43,16 @@ def read_weights(path: Path, wanted: Mapping[str, torch.Tensor], what: str) -> d
     return state
 
 
-def _read(path: Path) -> object:
+def read_tensors(path: Path, device: torch.device | str = "cpu") -> Any:
+    """What a file holds: plain tensors and tables of them, nothing that runs when it is read.
+
+    Raises:
+        WeightsDamaged: the file is torn, or holds more than that.
+    """
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, weights_only=True, map_location="cpu")
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            return load_file(path, device=str(device))
+        return torch.load(path, weights_only=True, map_location=device)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsDamaged(f"{path} cannot be read as plain tensors: {reason}") from error

@@ -18,7 +18,7 @@ from vlbm.config import VLBMConfig
 from vlbm.encoders import encoder as encoder_spec
 from vlbm.errors import ConfigError, WeightsMissing
 from vlbm.model import VLBMForConditionalGeneration
-from vlbm.processing import VLBMImageProcessor, VLBMProcessor
+from vlbm.processing import PLAIN_CHAT_TEMPLATE, VLBMImageProcessor, VLBMProcessor
 
 EncoderWeights = Literal["pretrained", "random"] | Path
 
@@ -75,7 +75,7 @@ def build(
         image_size=spec.image_size, views=config.image_views, image_mean=spec.mean, image_std=spec.std
     )
     model.eval()  # type: ignore[no-untyped-call]
-    return model, VLBMProcessor(images, tokenizer)
+    return model, VLBMProcessor(images, tokenizer, chat_template=PLAIN_CHAT_TEMPLATE)
 
 
 def _language(source: str | Path | PreTrainedConfig | PreTrainedModel) -> tuple[Any, Any]:

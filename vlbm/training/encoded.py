@@ -1,0 +1,77 @@
+"""Examples as a model takes them: token ids and seen pictures, and batches of both.
+
+It knows the processor and what was seen, not the optimiser.
+
+Shapes: b batch, t text tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from vlbm.data.records import Example
+from vlbm.errors import DataError
+from vlbm.perception import Visual, gather
+from vlbm.tasks import messages
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One example.
+
+    Attributes:
+        prompt: token ids of the question, with the header of the answer.
+        target: token ids of the answer, with its end.
+        fusion_from: position in the prompt from which the fusion acts.
+        visuals: what was seen of its pictures, each a batch of one.
+    """
+
+    prompt: tuple[int, ...]
+    target: tuple[int, ...]
+    fusion_from: int
+    visuals: tuple[Visual, ...] = ()
+
+
+def encode(processor: Any, example: Example, visuals: Sequence[Visual], *, context: int) -> Encoded:
+    """Encode one example.
+
+    Args:
+        processor: the model's.
+        example: what is asked and what should be said.
+        visuals: what was seen of its pictures.
+        context: tokens that the model holds.
+
+    Raises:
+        DataError: question and answer together are longer than the context.
+    """
+    text = processor.apply_chat_template(messages(example), tokenize=False, add_generation_prompt=True)
+    prompt = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+    target = processor.tokenizer(example.target, add_special_tokens=False)["input_ids"]
+    target = [*target, processor.tokenizer.eos_token_id]
+    if len(prompt) + len(target) > context:
+        raise DataError(f"question and answer have {len(prompt)} and {len(target)} tokens, the model holds {context}")
+    return Encoded(tuple(prompt), tuple(target), processor.answer_start(prompt), tuple(visuals))
+
+
+def collate(rows: Sequence[Encoded], *, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """A batch as keyword arguments of the model: ids, mask and labels [b,t], padded at the end, and pictures."""
+    t = max(len(row.prompt) + len(row.target) for row in rows)
+    ids = torch.zeros(len(rows), t, dtype=torch.long)
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+    for number, row in enumerate(rows):
+        start, end = len(row.prompt), len(row.prompt) + len(row.target)
+        ids[number, :end] = torch.tensor(row.prompt + row.target)
+        mask[number, :end] = 1
+        labels[number, start:end] = torch.tensor(row.target)
+    batch: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    if any(row.visuals for row in rows):
+        batch["visual"] = gather([row.visuals for row in rows])
+        batch["fusion_from"] = torch.tensor([row.fusion_from for row in rows])
+        batch["has_picture"] = torch.tensor([bool(row.visuals) for row in rows])
+    return {key: value.to(device) for key, value in batch.items()}

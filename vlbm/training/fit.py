@@ -1,0 +1,226 @@
+"""Training of any model on any encoded examples: AdamW, checkpoints, exact resume, early stop.
+
+Each step draws its randomness from (seed, step, process) alone, so a run that is stopped and started again makes the
+same steps; on a CPU its weights are the same bit for bit. Devices, several processes and mixed precision are
+accelerate's. It knows neither files of data nor pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vlbm.errors import ConfigError, DataError
+from vlbm.training.encoded import Encoded, collate
+from vlbm.training.optimiser import is_gate, parameter_groups, schedule
+from vlbm.training.plan import Plan
+from vlbm.weights_file import read_tensors
+
+CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+PARTS = {"fusion": ("memory.", "fusions."), "all": ("memory.", "fusions.", "language_model.")}
+
+Tell = Callable[[int, int, float], None]
+
+
+def untold(_step: int, _steps: int, _loss: float) -> None:
+    """Progress that nobody asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One evaluation: step, losses on training and held-out examples, mean size of each fused layer's gates."""
+
+    step: int
+    loss: float
+    held_out: float
+    gates: tuple[float, ...]
+    seconds: float
+
+
+class Fit:
+    """Trains a model.
+
+    Args:
+        model: a `VLBMForConditionalGeneration`.
+        train, held_out: encoded examples; `held_out` decides when to stop and which weights stay.
+        plan: how long and how fast.
+        folder: of the checkpoint and the log.
+        tell: is told step, steps and loss.
+        accelerator: accelerate's; by default one on the CPU or GPU that is there.
+
+    Raises:
+        DataError: there are no examples.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        train: Sequence[Encoded],
+        held_out: Sequence[Encoded],
+        plan: Plan,
+        folder: Path,
+        tell: Tell = untold,
+        accelerator: Any = None,
+    ) -> None:
+        if plan.trained == "fusion":  # without a picture the model is the bare one: nothing would learn
+            train = [row for row in train if row.visuals]
+        if not train or not held_out:
+            raise DataError(f"training needs examples, got {len(train)} to train on and {len(held_out)} held out")
+        self.train, self.held_out, self.plan, self.folder, self.tell = train, held_out, plan, folder, tell
+        self.accelerator = accelerator or make_accelerator(plan)
+        self.model = model
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith(PARTS[plan.trained]))
+        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        groups = parameter_groups(self.parameters.items(), rate=plan.rate, gate_rate=plan.gate_rate)
+        optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+        self.wrapped, self.optimiser = self.accelerator.prepare(model, optimiser)
+        self.step, self.points = 0, list[Point]()
+        self.best = self._weights()
+
+    def run(self) -> list[Point]:
+        """Train to the end of the plan, or until held-out examples stop gaining; the best weights stay.
+
+        Goes on from the folder's checkpoint, where there is one.
+        """
+        self.resume()
+        started, losses = time.monotonic(), list[float]()
+        while self.step < self.plan.steps and not self._stalled():
+            losses.append(self.train_step())
+            self.tell(self.step, self.plan.steps, losses[-1])
+            if self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps:
+                self._look(sum(losses) / len(losses), time.monotonic() - started)
+                losses.clear()
+        self.model.load_state_dict(self.best, strict=False)
+        self.model.eval()
+        return self.points
+
+    def train_step(self) -> float:
+        """One optimiser step; returns its loss."""
+        rank = int(self.accelerator.process_index)
+        rng = np.random.default_rng([self.plan.seed, self.step, rank])
+        torch.manual_seed(int(rng.integers(2**63)))
+        self.wrapped.train()
+        share = schedule(self.step, steps=self.plan.steps, warmup=self.plan.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * share
+        rows = [self.train[int(n)] for n in rng.integers(len(self.train), size=self.plan.batch)]
+        size = self.plan.batch // self.plan.accumulate
+        total = 0.0
+        self.optimiser.zero_grad(set_to_none=True)
+        for start in range(0, len(rows), size):
+            batch = collate(rows[start : start + size], device=self.accelerator.device)
+            with self.accelerator.autocast():
+                loss = self.wrapped(**batch).loss / self.plan.accumulate
+            self.accelerator.backward(loss)
+            total += float(loss.detach())
+        self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.plan.clip)
+        self.optimiser.step()
+        self.step += 1
+        return total
+
+    @torch.no_grad()
+    def evaluate(self) -> float:
+        """Mean loss a batch over all held-out examples."""
+        self.model.eval()
+        losses = []
+        for start in range(0, len(self.held_out), self.plan.batch):
+            batch = collate(self.held_out[start : start + self.plan.batch], device=self.accelerator.device)
+            with self.accelerator.autocast():
+                losses.append(float(self.model(**batch).loss))
+        return sum(losses) / len(losses)
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        if not self.accelerator.is_main_process:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f"{CHECKPOINT}.part"
+        state = {
+            "plan": asdict(self.plan),
+            "step": self.step,
+            "points": [asdict(point) for point in self.points],
+            "weights": self._weights(),
+            "best": self.best,
+            "optimiser": self.optimiser.state_dict(),
+        }
+        torch.save(state, part)
+        part.rename(self.folder / CHECKPOINT)
+        log = "".join(f"{json.dumps(asdict(point))}\n" for point in self.points)
+        (self.folder / LOG).write_text(log, encoding="utf-8")
+
+    def resume(self) -> bool:
+        """Go on from the checkpoint, where there is one.
+
+        Raises:
+            ConfigError: it belongs to another plan or another model.
+            WeightsDamaged: it cannot be read.
+        """
+        path = self.folder / CHECKPOINT
+        if not path.is_file():
+            return False
+        state = read_tensors(path, self.accelerator.device)
+        if state["plan"] != asdict(self.plan):
+            theirs = {key: value for key, value in state["plan"].items() if value != asdict(self.plan).get(key)}
+            raise ConfigError(f"{path} belongs to another plan ({theirs}): remove it, or train in another folder")
+        if {key: value.shape for key, value in state["weights"].items()} != {
+            key: value.shape for key, value in self.parameters.items()
+        }:
+            raise ConfigError(f"{path} belongs to another model: remove it, or train in another folder")
+        self.step, self.best = state["step"], state["best"]
+        self.points = [Point(**{**point, "gates": tuple(point["gates"])}) for point in state["points"]]
+        self.model.load_state_dict(state["weights"], strict=False)
+        self.optimiser.load_state_dict(state["optimiser"])
+        return True
+
+    def _look(self, loss: float, seconds: float) -> None:
+        self.points.append(Point(self.step, loss, self.evaluate(), self._gates(), seconds))
+        if self.points[-1].held_out <= min(point.held_out for point in self.points):
+            self.best = self._weights()
+        self.save()
+
+    def _gates(self) -> tuple[float, ...]:
+        """Mean absolute value of alpha, or of what makes it, in each fused layer."""
+        sizes = []
+        for fusion in self.model.fusions:
+            named = [(name, p) for name, p in fusion.named_parameters() if is_gate(f".{name}")]
+            opening = [p for name, p in named if name == "alpha"] or [p for _, p in named]
+            sizes.append(float(torch.cat([p.detach().flatten() for p in opening]).abs().mean()))
+        return tuple(sizes)
+
+    def _stalled(self) -> bool:
+        if len(self.points) <= self.plan.patience:
+            return False
+        best = min(range(len(self.points)), key=lambda n: self.points[n].held_out)
+        return len(self.points) - 1 - best >= self.plan.patience
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {name: p.detach().clone() for name, p in self.parameters.items()}
+
+
+def make_accelerator(plan: Plan) -> Any:
+    """accelerate's view of the devices.
+
+    Raises:
+        ConfigError: accelerate is not installed.
+    """
+    try:
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+    except ImportError as error:
+        raise ConfigError("training needs accelerate: pip install 'vlbm-assistant[train]'") from error
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a batch without evidence uses less
+    return Accelerator(mixed_precision=plan.precision, kwargs_handlers=[unused])
+
+
+def trained_count(model: nn.Module) -> int:
+    """Parameters that learn."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
