@@ -53,27 +53,15 @@ def load(
         progress: is told what takes long.
 
     Raises:
+        ConfigError: the folder has another architecture, or a newer format.
         WeightsMissing: no such folder, or a package is not installed.
         WeightsDamaged: a file is not what it should be.
     """
     if str(name) == PACKAGED:
         return load_packaged(cache_dir=cache_dir, progress=progress)
-    from vlbm.model import VLBMForConditionalGeneration
-    from vlbm.processing import VLBMProcessor
+    from vlbm.saved import load_saved
 
-    try:
-        model = VLBMForConditionalGeneration.from_pretrained(str(name))
-        processor = VLBMProcessor.from_pretrained(str(name))
-    except OSError as error:
-        raise WeightsMissing(
-            f"{name} is neither 'packaged' nor a folder with a model (config.json, model.safetensors): {error}"
-        ) from error
-    except Exception as error:  # safetensors has an error type of its own for torn files
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise WeightsDamaged(f"the weights in {name} cannot be read ({error}): copy the folder again") from error
-    model.eval()  # type: ignore[no-untyped-call]
-    return model, processor
+    return load_saved(str(name))
 
 
 def load_packaged(
