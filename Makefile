@@ -37,7 +37,7 @@ lock: ## write the lock files anew; ARGS=--upgrade takes the newest versions
 	$(SETUP) lock $(ARGS)
 
 train: setup ## train the packaged adapter from the Tux Paint stamps
-	$(BIN)/vlbm train --recipe stamps $(ARGS)
+	$(BIN)/vlbm train packaged $(ARGS)
 
 bench: setup ## time turns through the websocket
 	$(BIN)/python benchmarks/turn.py $(ARGS)

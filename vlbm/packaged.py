@@ -98,18 +98,20 @@ def verify(folder: Path) -> None:
     """
     sums = folder / CHECKSUMS
     if not sums.is_file():
-        raise WeightsMissing(f"{sums} is not there: install vlbm again, or make the weights with `vlbm train`")
+        raise WeightsMissing(f"{sums} is not there: install vlbm again, or make the weights with `vlbm train packaged`")
     for line in sums.read_text(encoding="utf-8").splitlines():
         wanted, name = line.split(maxsplit=1)
         path = folder / name
         if not path.is_file():
-            raise WeightsMissing(f"{path} is not there: install vlbm again, or make the weights with `vlbm train`")
+            raise WeightsMissing(
+                f"{path} is not there: install vlbm again, or make the weights with `vlbm train packaged`"
+            )
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != wanted:
             raise WeightsDamaged(
                 f"{path} is damaged (SHA-256 {found[:12]}..., shipped as {wanted[:12]}...): "
-                "install vlbm again, or make the weights with `vlbm train`"
+                "install vlbm again, or make the weights with `vlbm train packaged`"
             )
 
 
@@ -188,7 +190,7 @@ def load_adapter(model: VLBMForConditionalGeneration, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    advice = "install vlbm again, or make the weights with `vlbm train`"
+    advice = "install vlbm again, or make the weights with `vlbm train packaged`"
     try:
         state = load_file(path)
     except SafetensorError as error:

@@ -78,7 +78,7 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path: Path, model: Any, proce
     mine, theirs = model.state_dict(), again.state_dict()
     assert mine.keys() == theirs.keys()
     assert all(torch.equal(value, theirs[key]) for key, value in mine.items())
-    # The encoder's convolutions may round otherwise where the same weights lie elsewhere in memory.
+    # `aligned` says why bits may differ.
     torch.testing.assert_close(model(**inputs).logits, again(**others).logits, rtol=1e-3, atol=1e-3)
 
 

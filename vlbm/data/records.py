@@ -20,7 +20,7 @@ from vlbm.errors import DataError
 
 Task = Literal["caption", "translate", "summarise", "chat"]
 TASKS: tuple[str, ...] = get_args(Task)
-_TEXTS = ("text", "language", "concept", "split")
+_TEXTS = ("text", "language", "concept", "split", "wrong")
 _KEYS = ("image", "images", "target", "task", *_TEXTS)
 
 
@@ -36,6 +36,7 @@ class Example:
         language: of the target, as a BCP 47 tag.
         concept: what the pictures show, where splits shall keep it together.
         split: the part it belongs to, where the file says so.
+        wrong: what should not be said: with it, the example is a contrast (see `vlbm.evaluation.contrast`).
     """
 
     pictures: tuple[Path, ...]
@@ -45,6 +46,7 @@ class Example:
     language: str = "en"
     concept: str | None = None
     split: str | None = None
+    wrong: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

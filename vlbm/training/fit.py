@@ -54,6 +54,7 @@ class Fit:
         plan: how long and how fast.
         folder: of the checkpoint and the log.
         tell: is told step, steps and loss.
+        watch: is given all evaluations after each one.
         accelerator: accelerate's; by default one on the CPU or GPU that is there.
 
     Raises:
@@ -69,6 +70,7 @@ class Fit:
         plan: Plan,
         folder: Path,
         tell: Tell = untold,
+        watch: Callable[[Sequence[Point]], None] | None = None,
         accelerator: Any = None,
     ) -> None:
         if plan.trained == "fusion":  # without a picture the model is the bare one: nothing would learn
@@ -77,6 +79,7 @@ class Fit:
             raise DataError(f"training needs examples, got {len(train)} to train on and {len(held_out)} held out")
         self.train, self.held_out, self.plan, self.folder, self.tell = train, held_out, plan, folder, tell
         self.accelerator = accelerator or make_accelerator(plan)
+        self.watch = watch
         self.model = model
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name.startswith(PARTS[plan.trained]))
@@ -187,6 +190,8 @@ class Fit:
         if self.points[-1].held_out <= min(point.held_out for point in self.points):
             self.best = self._weights()
         self.save()
+        if self.watch and self.accelerator.is_main_process:
+            self.watch(self.points)
 
     def _gates(self) -> tuple[float, ...]:
         """Mean absolute value of alpha, or of what makes it, in each fused layer."""

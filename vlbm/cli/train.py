@@ -1,0 +1,65 @@
+"""`vlbm train`: from a file to a saved model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vlbm.cli.terminal import bars, say
+
+
+@click.command()
+@click.argument("config")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the result. Default: what the file says.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Data and what encoders saw. Default: vlbm's cache.")
+@click.option("--steps", type=click.IntRange(1), help="Optimiser steps. Default: what the file says.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of torch. Default: torch's own choice.")
+def train(config: str, out: Path | None, cache: Path | None, steps: int | None, threads: int | None) -> None:
+    """Train the model that the file CONFIG describes (docs/training.md), or the 'packaged' adapter.
+
+    Stopped and started again, it goes on from its checkpoint.
+    """
+    import torch
+
+    from vlbm.packaged import PACKAGED, default_cache_dir
+
+    if threads:
+        torch.set_num_threads(threads)
+    cache_dir = cache or default_cache_dir()
+    if config == PACKAGED:
+        _train_packaged(out, cache_dir, steps)
+    else:
+        _train_file(Path(config), out, cache_dir, steps)
+
+
+def _train_packaged(out: Path | None, cache_dir: Path, steps: int | None) -> None:
+    from dataclasses import replace
+
+    from vlbm.packaged import PACKAGED_FOLDER
+    from vlbm.training.loop import TrainingPlan, curve
+    from vlbm.training.recipes import stamps
+
+    plan = replace(TrainingPlan(), **({"steps": steps} if steps else {}))
+    with bars() as tell:
+        report = stamps.train(out=out or PACKAGED_FOLDER, cache_dir=cache_dir, plan=plan, tell=tell)
+    for line in curve(report.looks):
+        click.echo(line)
+    click.echo(f"{report.trained:,} parameters trained on {report.stamps} stamps; written to {report.folder}")
+
+
+def _train_file(path: Path, out: Path | None, cache_dir: Path, steps: int | None) -> None:
+    from dataclasses import replace
+
+    from vlbm.training.run import train as run
+    from vlbm.training.settings import read_settings
+
+    settings = read_settings(path)
+    plan = replace(settings.training, steps=steps or settings.training.steps)
+    with bars() as tell:
+        made = run(replace(settings, out=out or settings.out, training=plan), cache_dir=cache_dir, tell=tell)
+    for problem in made.problems:
+        say(f"left out: {problem}")
+    for point in made.points:
+        click.echo(f"step {point.step}: loss {point.loss:.3f}, held out {point.held_out:.3f}")
+    click.echo(f"{made.parameters:,} parameters trained on {made.examples} examples; written to {made.folder}")
