@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vlbm.config import VLBMConfig
     from vlbm.encoders import list_encoders
     from vlbm.fusion import list_fusions
-    from vlbm.language import list_language_models
+    from vlbm.language import Sizes, language_config, list_language_models
     from vlbm.model import VLBMForConditionalGeneration
     from vlbm.packaged import load, load_packaged
     from vlbm.processing import VLBMImageProcessor, VLBMProcessor
@@ -30,17 +30,21 @@ _HOMES = {
     "list_encoders": "vlbm.encoders",
     "list_fusions": "vlbm.fusion",
     "list_language_models": "vlbm.language",
+    "language_config": "vlbm.language",
+    "Sizes": "vlbm.language",
     "load": "vlbm.packaged",
     "load_packaged": "vlbm.packaged",
 }
 
 __all__ = [
+    "Sizes",
     "VLBMConfig",
     "VLBMForConditionalGeneration",
     "VLBMImageProcessor",
     "VLBMProcessor",
     "__version__",
     "build",
+    "language_config",
     "list_encoders",
     "list_fusions",
     "list_language_models",

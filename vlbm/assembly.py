@@ -12,12 +12,17 @@ import vlbm._torchvision  # noqa: F401 (must run before transformers)
 
 # isort: split
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 from vlbm.config import VLBMConfig
+from vlbm.conversion import LANGUAGE_FILE, language_cache
 from vlbm.encoders import encoder as encoder_spec
 from vlbm.errors import ConfigError, WeightsMissing
+from vlbm.fusion import fusion as fusion_kind
+from vlbm.language import with_weights
 from vlbm.model import VLBMForConditionalGeneration
+from vlbm.packaged import default_cache_dir
 from vlbm.processing import PLAIN_CHAT_TEMPLATE, VLBMImageProcessor, VLBMProcessor
 
 EncoderWeights = Literal["pretrained", "random"] | Path
@@ -36,13 +41,15 @@ def build(
     """A model that has not seen a picture yet, in evaluation mode, and its processor.
 
     Args:
-        language_model: a causal language model of transformers: loaded, as a folder or the name on a hub, or a
-            configuration, which gets random weights.
+        language_model: a causal language model of transformers: loaded, as a folder or the name on a hub, one of
+            `vlbm.list_language_models()` that comes with weights, or a configuration, which gets random weights (see
+            `vlbm.language_config`).
         tokenizer: its tokenizer; by default the one of the same folder or name.
         encoder: a name of `vlbm.list_encoders()`.
         encoder_weights: "pretrained" takes them where the registry says, a path from that file.
         fusion: a name of `vlbm.list_fusions()`.
-        fusion_layers: layers of the language model whose output is fused; by default the upper half's.
+        fusion_layers: layers of the language model whose output is fused; by default the upper half's. A fusion that
+            acts on the prompt has none.
         settings: further fields of `VLBMConfig`.
 
     Raises:
@@ -50,22 +57,23 @@ def build(
         WeightsMissing: weights that are not there and cannot be fetched.
         WeightsDamaged: a file of weights that is not what the encoder needs.
     """
-    text, loaded = _language(language_model)
+    text, loaded, own_tokenizer = _language(language_model)
+    tokenizer = tokenizer or own_tokenizer
     if tokenizer is None:
-        if not isinstance(language_model, (str, Path)):
-            raise ConfigError("tokenizer must be given with a language model that is not a folder or a name")
-        tokenizer = AutoTokenizer.from_pretrained(str(language_model))
-    layers = int(text.num_hidden_layers)
+        raise ConfigError("tokenizer must be given with a language model that is not a folder or a name")
+    if fusion_layers is None:
+        fusion_layers = _upper_half(int(text.num_hidden_layers), fusion)
     config = VLBMConfig(
         text_config=text,
         encoder=encoder,
         fusion=fusion,
-        fusion_layers=tuple(range(layers // 2, layers)) if fusion_layers is None else fusion_layers,
+        fusion_layers=fusion_layers,
         **{"image_views": 1, **settings},
     )
     model = VLBMForConditionalGeneration(config)
     if loaded is not None:
-        model.language_model.load_state_dict(loaded.state_dict())
+        model.language_model.load_state_dict(loaded)
+        model.language_model.tie_weights()
     spec = encoder_spec(encoder)
     if encoder_weights != "random":
         model.encoder.load_state_dict(spec.weights(None if encoder_weights == "pretrained" else Path(encoder_weights)))
@@ -75,18 +83,37 @@ def build(
         image_size=spec.image_size, views=config.image_views, image_mean=spec.mean, image_std=spec.std
     )
     model.eval()  # type: ignore[no-untyped-call]
-    return model, VLBMProcessor(images, tokenizer, chat_template=PLAIN_CHAT_TEMPLATE)
+    tokens = fusion_kind(fusion).prompt_tokens
+    return model, VLBMProcessor(images, tokenizer, chat_template=PLAIN_CHAT_TEMPLATE, picture_tokens=tokens)
 
 
-def _language(source: str | Path | PreTrainedConfig | PreTrainedModel) -> tuple[Any, Any]:
-    """Its configuration, and the model itself where it has weights."""
+def _upper_half(layers: int, fusion: str) -> tuple[int, ...]:
+    return () if fusion_kind(fusion).prompt_tokens else tuple(range(layers // 2, layers))
+
+
+def _language(source: str | Path | PreTrainedConfig | PreTrainedModel) -> tuple[Any, Any, Any]:
+    """Its configuration, and its weights and tokenizer where it has such."""
     if isinstance(source, PreTrainedConfig):
-        return source, None
-    if isinstance(source, (str, Path)):
-        try:
-            source = AutoModelForCausalLM.from_pretrained(str(source))
-        except OSError as error:
-            raise WeightsMissing(
-                f"the language model {str(source)!r} is neither a folder nor a name that a hub answers for: {error}"
-            ) from error
-    return source.config, source
+        return source, None, None
+    if isinstance(source, PreTrainedModel):
+        return source.config, source.state_dict(), None
+    if str(source) in with_weights():
+        return _packaged_language(str(source))
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(str(source))
+        tokenizer = AutoTokenizer.from_pretrained(str(source))
+    except OSError as error:
+        raise WeightsMissing(
+            f"the language model {str(source)!r} is neither a folder nor a name that a hub answers for, nor one of "
+            f"{', '.join(with_weights())}: {error}"
+        ) from error
+    return loaded.config, loaded.state_dict(), tokenizer
+
+
+def _packaged_language(name: str) -> tuple[Any, Any, Any]:
+    folder = language_cache(default_cache_dir(), name=name)
+    config = AutoConfig.from_pretrained(str(folder))
+    loaded: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    loaded.load_state_dict(load_file(folder / LANGUAGE_FILE), strict=False)  # tied weights are there once
+    loaded.tie_weights()
+    return config, loaded.state_dict(), AutoTokenizer.from_pretrained(str(folder))

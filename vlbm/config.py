@@ -31,7 +31,8 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         text_config: configuration of the wrapped transformers causal language model.
         encoder: a name of `vlbm.list_encoders()`.
         fusion: a name of `vlbm.list_fusions()`.
-        fusion_layers: the fusion acts on the output of these layers of the language model (counted from 0).
+        fusion_layers: the fusion acts on the output of these layers of the language model (counted from 0); none for
+            a fusion that acts on the prompt.
         fusion_heads, fusion_head_width: heads of the cross-attention and channels of each.
         image_size: side in pixels of the square that the encoder sees; None is the encoder's own.
         image_views: views of each picture whose class probabilities are averaged (see `processing`).
@@ -74,7 +75,10 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         text = self.text_config
         if not isinstance(text, PreTrainedConfig):
             raise ConfigError(f"text_config must configure a language model, got {type(text).__name__}")
-        fusion(self.fusion)  # refuses an unknown name
+        if fusion(self.fusion).prompt_tokens and self.fusion_layers:
+            raise ConfigError(f"{self.fusion} acts on the prompt, not on layers: fusion_layers must be empty")
+        if not fusion(self.fusion).prompt_tokens and not self.fusion_layers:
+            raise ConfigError(f"{self.fusion} acts on layers: fusion_layers must name at least one")
         size = encoder(self.encoder).image_size
         if self.image_size not in (None, size):
             raise ConfigError(f"image_size {self.image_size} does not fit: {self.encoder} sees {size} x {size} pixels")

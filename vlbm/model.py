@@ -1,8 +1,9 @@
 """The joint: pictures -> encoder -> evidence and projection -> fused language model -> loss.
 
 It is a transformers model (`from_pretrained`, `save_pretrained`, `generate`). The language model inside is untouched:
-its keys are its own, and the fusion acts through hooks on the outputs of chosen layers, only while a forward with a
-picture runs and only on the tokens of the answer. Without a picture the logits are bit-equal to the bare model's.
+its keys are its own, and the fusion acts through hooks on the outputs of chosen layers (or on the embeddings of the
+prompt), only while a forward with a picture runs and only on the tokens that it is meant for. Without a picture the
+logits are bit-equal to the bare model's.
 
 This file knows how the parts are joined, and nothing of prompts, files or serving.
 
@@ -44,6 +45,15 @@ class _Pass:
     weights: list[torch.Tensor] = field(default_factory=list)
     attentions: list[torch.Tensor] | None = None  # gathered where asked for
 
+    def fuse(self, index: int, states: torch.Tensor) -> torch.Tensor:
+        """M -> R [b,t,d] by one fusion, noting what it did."""
+        fused = self.fusions[index](states, self.tokens, self.memories[index], self.active)
+        self.weights.append(fused.weight)
+        if self.attentions is not None:
+            self.attentions.append(fused.attention)
+        result: torch.Tensor = fused.states
+        return result
+
 
 # A context variable, not an attribute: two threads may run forwards of one model, and a copy shares no state with it.
 _current: ContextVar[_Pass | None] = ContextVar("vlbm_fusion_pass", default=None)
@@ -65,12 +75,9 @@ def _hook(index: int) -> Any:
         current = _current.get()
         if current is None:
             return None
-        states = output[0] if isinstance(output, tuple) else output
-        fused = current.fusions[index](states, current.tokens, current.memories[index], current.active)
-        current.weights.append(fused.weight)
-        if current.attentions is not None:
-            current.attentions.append(fused.attention)
-        return (fused.states, *output[1:]) if isinstance(output, tuple) else fused.states
+        if isinstance(output, tuple):
+            return (current.fuse(index, output[0]), *output[1:])
+        return current.fuse(index, output)
 
     return fuse
 
@@ -100,7 +107,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         encoder: the picture encoder, frozen.
         evidence: names and memory.
         memory: projection into fused memory.
-        fusions: one a fused layer.
+        fusions: one a fused layer, or one for the prompt.
     """
 
     config_class = VLBMConfig
@@ -125,7 +132,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         self.memory = MemoryBuilder(config, spec, width)
         self.fusions = nn.ModuleList(
             fusion(config.fusion)(width=width, heads=config.fusion_heads, head_width=config.fusion_head_width)
-            for _ in config.fusion_layers
+            for _ in config.fusion_layers or (0,)
         )
         layers = decoder_layers(self.language_model)
         for index, layer in enumerate(config.fusion_layers):
@@ -196,7 +203,8 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             attention_mask: [b, past + t].
             pixel_values, visual, memories: the pictures, at one of three stages: pixels [b,v,3,h,w], what was seen, or
                 each fused layer's memory. None of them: the bare language model.
-            fusion_from: first position (past included) on which the fusion acts [b]; default 0.
+            fusion_from: first position (past included) on which the fusion acts [b]; default 0. A fusion of the prompt
+                acts on as many tokens as it has from there on.
             has_picture: m [b] bool; default all True where pictures are given.
             labels: as in transformers: [b,t], -100 is ignored.
             output_fusion: report each fused layer's weights, ratios and attention (None without a picture).
@@ -209,6 +217,8 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             past = past_key_values.get_seq_length() if past_key_values is not None else 0
             current = self._new_pass(memories, embeds, past, fusion_from, has_picture)
             current.attentions = [] if output_fusion else None
+            if not self.config.fusion_layers:
+                inputs_embeds = current.fuse(0, embeds)
         with _fusing(current):
             out = self.language_model(
                 input_ids=None if inputs_embeds is not None else input_ids,
@@ -248,10 +258,12 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         start = torch.zeros(b, dtype=torch.long) if fusion_from is None else fusion_from.reshape(-1)
         start = start.to(embeds.device).repeat_interleave(b // start.shape[0])
         active = positions[None, :] >= start[:, None]  # [b,t]
+        if tokens := fusion(self.config.fusion).prompt_tokens:
+            active = active & (positions[None, :] < start[:, None] + tokens)
         if has_picture is not None:
             active = active & has_picture.to(embeds.device).repeat_interleave(b // has_picture.shape[0])[:, None]
-        tokens = unit(embeds.detach() - self.embedding_mean)
-        return _Pass(fusions=self.fusions, memories=memories, tokens=tokens, active=active)
+        current = unit(embeds.detach() - self.embedding_mean)
+        return _Pass(fusions=self.fusions, memories=memories, tokens=current, active=active)
 
     @torch.no_grad()
     def generate(self, *args: Any, pixel_values: torch.Tensor | None = None, **kwargs: Any) -> Any:

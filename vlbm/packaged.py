@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlbm.conversion import LANGUAGE_FILE, language_cache
+from vlbm.conversion import LANGUAGE_FILE, language_cache, silent
 from vlbm.errors import WeightsDamaged, WeightsMissing
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ PACKAGED_FOLDER = Path(__file__).parent / "weights" / PACKAGED
 CONFIG, ADAPTER, CHECKSUMS = "config.json", "adapter.safetensors", "SHA256SUMS"
 
 Progress = Callable[[str], None]
-
-
-def _silent(_message: str) -> None:
-    """Progress that nobody asked for."""
 
 
 def default_cache_dir() -> Path:
@@ -78,7 +74,7 @@ def load_packaged(
         WeightsMissing: a package or file is not there.
         WeightsDamaged: a file is not what was shipped.
     """
-    tell = progress or _silent
+    tell = progress or silent
     verify(folder)
     language = language_cache(Path(cache_dir or default_cache_dir()), tell)
     tell("Loading the model")

@@ -143,31 +143,69 @@ class VLBMImageProcessor(BaseImageProcessor):
 
 
 class VLBMProcessor(ProcessorMixin):
-    """Text and pictures -> input_ids, attention_mask, pixel_values and fusion_from."""
+    """Text and pictures -> input_ids, attention_mask, pixel_values and fusion_from.
+
+    Args:
+        picture_tokens: tokens that begin a prompt with pictures, where the fusion acts on the prompt.
+    """
 
     attributes = ["image_processor", "tokenizer"]  # noqa: RUF012 (the base class declares it so)
 
-    def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None) -> None:
+    def __init__(
+        self,
+        image_processor: Any = None,
+        tokenizer: Any = None,
+        chat_template: str | None = None,
+        picture_tokens: int = 0,
+    ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             image_processor, tokenizer, chat_template=chat_template or CHAT_TEMPLATE
         )
+        self.picture_tokens = picture_tokens
 
     def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> BatchFeature:
         """Tokenise text and prepare pictures.
 
-        The fusion acts from the last answer's header on (`fusion_from` [b]); text without one is fused from its start.
+        The fusion acts from `fusion_from` [b] on (see `fusion_start`).
         """
         kwargs.setdefault("return_tensors", "pt")
         kwargs.pop("images_kwargs", None)
         text_kwargs = {**kwargs.pop("text_kwargs", {}), **kwargs}
         data: dict[str, Any] = {}
         if text is not None:
+            if images is not None:
+                text = self.pictured(text) if isinstance(text, str) else [self.pictured(one) for one in text]
             data.update(self.tokenizer(text, **text_kwargs))
         if images is not None:
             data.update(self.image_processor(images))
             if "input_ids" in data:
-                data["fusion_from"] = torch.tensor([self.answer_start(list(row)) for row in data["input_ids"]])
+                rows = zip(data["input_ids"], data["attention_mask"], strict=True)
+                data["fusion_from"] = torch.tensor([self._start(list(ids), list(mask)) for ids, mask in rows])
         return BatchFeature(data)
+
+    def _start(self, ids: list[Any], mask: list[Any]) -> int:
+        """Position of the fusion's start in a row that may be padded, perhaps with the very mark that is looked for."""
+        padding = next((at for at, used in enumerate(mask) if used), 0)
+        return padding + self.fusion_start(ids[padding:])
+
+    @property
+    def picture_token(self) -> str:
+        """What stands for a picture in a prompt: the mark that begins texts, for want of one of its own."""
+        mark: str = self.tokenizer.bos_token or self.tokenizer.eos_token
+        return mark
+
+    def pictured(self, text: str) -> str:
+        """A prompt that has pictures: with the tokens that stand for them, where the fusion has such."""
+        return self.picture_token * self.picture_tokens + text
+
+    def fusion_start(self, ids: list[Any]) -> int:
+        """Position in token ids from which the fusion acts: the last answer's header, or the pictures' tokens."""
+        if not self.picture_tokens:
+            return self.answer_start(ids)
+        mark = self.tokenizer.convert_tokens_to_ids(self.picture_token)
+        run = [mark] * self.picture_tokens
+        numbers = [int(token) for token in ids]
+        return next((at for at in range(len(numbers)) if numbers[at : at + len(run)] == run), 0)
 
     def answer_start(self, ids: list[Any]) -> int:
         """Position of the last answer's header in token ids, or 0 without one."""

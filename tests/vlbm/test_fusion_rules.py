@@ -107,12 +107,13 @@ def test_it_says_what_it_did(name: str) -> None:
         opened(layer)
     ids = torch.arange(24).view(8, 3)
     out = model(input_ids=ids, visual=visual, fusion_from=torch.full((8,), 1), output_fusion=True)
-    assert out.fusion_weights.shape == (2, 8, 3)
-    assert torch.equal(out.fusion_weights[:, :, 0], torch.zeros(2, 8))
+    layers = len(model.fusions)
+    assert out.fusion_weights.shape == (layers, 8, 3)
+    assert torch.equal(out.fusion_weights[:, :, 0], torch.zeros(layers, 8))
     assert torch.equal(out.fusion_weights.mean(dim=0), out.image_weight)
     assert (out.fusion_ratios[:, :, 1:] > 0).all()
-    assert out.fusion_attentions.shape == (2, 8, 3, 49)
-    assert torch.allclose(out.fusion_attentions.sum(dim=-1), torch.ones(2, 8, 3), atol=1e-5)
+    assert out.fusion_attentions.shape == (layers, 8, 3, 49)
+    assert torch.allclose(out.fusion_attentions.sum(dim=-1), torch.ones(layers, 8, 3), atol=1e-5)
     plain = model(input_ids=ids, visual=visual)
     assert plain.fusion_weights is plain.fusion_ratios is plain.fusion_attentions is None
     assert model(input_ids=ids, output_fusion=True).fusion_weights is None
@@ -121,7 +122,8 @@ def test_it_says_what_it_did(name: str) -> None:
 def _tiny(name: str) -> tuple[Any, Visual]:
     torch.manual_seed(0)
     text = GPT2Config(n_layer=2, n_head=2, n_embd=32, vocab_size=32, n_positions=16, bos_token_id=0, eos_token_id=0)
-    config = vlbm.VLBMConfig(text_config=text, fusion=name, fusion_layers=[0, 1], fusion_heads=2, fusion_head_width=8)
+    layers = [] if fusion(name).prompt_tokens else [0, 1]
+    config = vlbm.VLBMConfig(text_config=text, fusion=name, fusion_layers=layers, fusion_heads=2, fusion_head_width=8)
     model = vlbm.VLBMForConditionalGeneration(config).eval()  # type: ignore[no-untyped-call]
     evidence = model.evidence(torch.zeros(8, 1000), torch.zeros(8, 1280))
     return model, Visual(grid=torch.randn(8, 49, 1280), evidence=evidence)

@@ -86,7 +86,7 @@ def test_keys_of_the_language_model_are_its_own(model: Any, bare: Any) -> None:
 def test_unknown_names_and_layers_are_said() -> None:
     with pytest.raises(ConfigError, match=r"'gpt9'.*smollm2"):
         language_model("gpt9")
-    with pytest.raises(ConfigError, match="Linear keeps its decoder layers"):
+    with pytest.raises(ConfigError, match="Linear has no list of None decoder layers"):
         decoder_layers(nn.Linear(1, 1))
 
 

@@ -32,5 +32,5 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 def test_registries_list_what_there_is() -> None:
     assert {"efficientnet_lite0", "vgg19", "resnet50"} < set(vlbm.list_encoders())
-    assert vlbm.list_language_models() == ["smollm2-135m-instruct"]
+    assert vlbm.list_language_models() == ["gpt2", "gru", "llama", "lstm", "smollm2-135m-instruct"]
     assert "weighted_sum" in vlbm.list_fusions()

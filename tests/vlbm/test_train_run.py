@@ -113,7 +113,7 @@ def test_the_encoder_looks_once_at_each_picture(folder: Path) -> None:
         ('fusion = "sum_channel"', 'fusion = "sum"', r"\[model\] unknown fusion 'sum': use one of .*sum_channel"),
         ("fusion_heads = 2", "fusion_layers = [7]", r"fusion_layers \[7\] do not exist: .* layers 0 to 1"),
         ("fusion_heads = 2", 'fusion_layers = ["a"]', r"\[model\] 'fusion_layers' must be a list of whole numbers"),
-        ('kind = "gru"', 'kind = "rnn"', r"\[new\] unknown kind 'rnn': use one of gpt2, llama, gru, lstm"),
+        ('kind = "gru"', 'kind = "rnn"', r"\[new\] unknown kind 'rnn': use one of gpt2, gru, llama, lstm"),
         ("width = 32", "width = 33", r"\[new\] width 33 must be a multiple of heads 2"),
         ("layers = 2", "layers = 0", r"\[new\] layers must be at least 1"),
         ("steps = 4", "steps = true", r"\[training\] 'steps' must be int, got bool True"),

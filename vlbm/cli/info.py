@@ -14,12 +14,13 @@ from vlbm.cli.terminal import say
 def info(model: str) -> None:
     """Say what a model is made of."""
     import vlbm
+    from vlbm.language import context_tokens
 
     loaded, _ = vlbm.load(model, progress=say)
     config = loaded.config
     rows: dict[str, Any] = {
         "language model": f"{config.text_config.model_type}, {config.text_config.num_hidden_layers} layers of "
-        f"{config.text_config.hidden_size}, context {config.text_config.max_position_embeddings}",
+        f"{config.text_config.hidden_size}, context {context_tokens(config.text_config)}",
         "encoder": config.encoder,
         "fusion": f"{config.fusion} after layers {', '.join(map(str, config.fusion_layers))}",
         "visual memory": f"{config.memory_pictures} pictures",

@@ -20,6 +20,7 @@ from vlbm.engine.request import End, GenerationRequest, Looked, Message, Picture
 from vlbm.engine.sampling import Sampler
 from vlbm.engine.text import Detokenizer, asks_about_a_picture, render
 from vlbm.errors import PromptTooLong
+from vlbm.language import context_tokens
 
 PREFILL_CHUNK = 256
 PREFILL_THREADS = torch.get_num_threads()
@@ -36,7 +37,7 @@ class EngineInfo:
         name: of the model.
         context_tokens: prompt and answer together.
         image_cells: grid cells of one picture.
-        image_tokens: tokens that a picture takes in the prompt (none: pictures enter by fusion).
+        image_tokens: tokens that pictures take in the prompt (0 where they enter by fusion alone).
         parameters: of the whole model.
         language_model, encoder, fusion: names of the parts.
     """
@@ -78,9 +79,9 @@ class Engine:
         config = self.model.config
         return EngineInfo(
             name=self.name,
-            context_tokens=int(config.text_config.max_position_embeddings),
+            context_tokens=context_tokens(config.text_config),
             image_cells=encoder(config.encoder).cells,
-            image_tokens=0,
+            image_tokens=self.processor.picture_tokens,
             parameters=sum(p.numel() for p in self.model.parameters()),
             language_model=str(config.text_config.model_type),
             encoder=config.encoder,
@@ -89,7 +90,7 @@ class Engine:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens that a conversation takes as a prompt, with the header of the answer."""
-        return len(render(self.processor, messages))
+        return len(render(self.processor, messages, pictured=bool(_latest_pictures(messages))))
 
     def generate(self, request: GenerationRequest) -> Iterator[Step]:
         """Answer a turn.
@@ -105,15 +106,15 @@ class Engine:
             PromptTooLong: prompt and answer do not fit the context.
             PictureError: a picture cannot be read.
         """
-        ids = render(self.processor, request.messages, request.prefix)
-        context = int(self.model.config.text_config.max_position_embeddings)
+        wanted = _latest_pictures(request.messages)
+        ids = render(self.processor, request.messages, request.prefix, pictured=bool(wanted))
+        context = context_tokens(self.model.config.text_config)
         if len(ids) + request.max_tokens > context:
             raise PromptTooLong(prompt_tokens=len(ids), max_tokens=request.max_tokens, context_tokens=context)
         with self._turn:
-            yield from self._answer(request, ids)
+            yield from self._answer(request, ids, wanted)
 
-    def _answer(self, request: GenerationRequest, ids: list[int]) -> Iterator[Step]:
-        wanted = _latest_pictures(request.messages)
+    def _answer(self, request: GenerationRequest, ids: list[int], wanted: Sequence[PictureRef]) -> Iterator[Step]:
         seen: list[Features] = []
         for done, picture in enumerate(wanted):
             yield Progress("encoding", done, len(wanted))
@@ -124,7 +125,7 @@ class Engine:
         accounts = _accounts(request.messages, used)
         if accounts:
             yield Looked(accounts)
-        decoder = _Decoder(self.model, ids, self.processor.answer_start(ids), _join(seen))
+        decoder = _Decoder(self.model, ids, self.processor.fusion_start(ids), _join(seen))
         for done in decoder.prefill():
             yield Progress("prefill", done, len(ids))
         sampler = Sampler(request, ids)
@@ -210,7 +211,7 @@ def _latest_pictures(messages: Sequence[Message]) -> tuple[PictureRef, ...]:
     A small model that is shown a picture talks of it. "Tell me a joke." is therefore answered without the picture that
     was sent two messages ago, as the bare language model would answer it.
     """
-    if not messages[-1].images and not asks_about_a_picture(messages[-1].text):
+    if not messages or (not messages[-1].images and not asks_about_a_picture(messages[-1].text)):
         return ()
     return next((message.images for message in reversed(messages) if message.images), ())
 

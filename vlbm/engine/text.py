@@ -15,14 +15,20 @@ PICTURE_QUESTION = "What is in this picture?"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
-def render(processor: Any, messages: Sequence[Message], prefix: str = "") -> list[int]:
+def render(processor: Any, messages: Sequence[Message], prefix: str = "", *, pictured: bool = False) -> list[int]:
     """Token ids of a conversation, up to and with the header of the answer and what it begins with.
 
-    A user message that has pictures and no text asks `PICTURE_QUESTION`: a picture takes no tokens, and an empty
-    message would ask nothing.
+    A user message that has pictures and no text asks `PICTURE_QUESTION`: an empty message would ask nothing.
+
+    Args:
+        processor: the model's.
+        messages: the conversation.
+        prefix: what the answer begins with.
+        pictured: pictures take part in this turn (some fusions have tokens for them).
     """
     chat = [{"role": message.role, "content": _content(message)} for message in messages]
     text = processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    text = processor.pictured(text) if pictured else text
     ids: list[int] = processor.tokenizer(text + prefix, add_special_tokens=False)["input_ids"]
     return ids
 

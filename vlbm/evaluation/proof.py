@@ -14,21 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GPT2Config, PreTrainedConfig
 
 from vlbm.assembly import EncoderWeights, build
 from vlbm.data.records import Example
 from vlbm.data.synthetic import Case, Sense, blank, cases, other
-from vlbm.errors import ConfigError
 from vlbm.evaluation.contrast import preferred
+from vlbm.fusion import fusion as fusion_kind
+from vlbm.language import Sizes, language_config
 from vlbm.perception import Visual
-from vlbm.recurrent.config import RecurrentConfig
 from vlbm.tokenizer import train_tokenizer
 from vlbm.training.encoded import Encoded, encode
 from vlbm.training.fit import Fit, Tell, untold
 from vlbm.training.plan import Plan
 
-LANGUAGE_MODELS = ("gpt2", "gru", "lstm")
 TRAIN, TEST, CONTEXT = 960, 192, 96
 PLAN = Plan(steps=400, batch=32, rate=3e-3, gate_rate=1e-2, warmup=20, trained="all", evaluate_every=400, patience=9)
 
@@ -82,7 +80,7 @@ def prove(
 
     Args:
         fusion, encoder: names of the registries.
-        language_model: one of `LANGUAGE_MODELS`, from scratch.
+        language_model: one of `vlbm.language.from_scratch()`.
         train, test: what the encoder saw (`see`).
         nothing: what it saw of a blank picture.
         seed: of weights and order.
@@ -114,32 +112,16 @@ def fresh(
     """A small untrained model and its processor."""
     texts = [text for case in cases(96, seed=0, size=8) for text in (case.source, case.right)]
     tokenizer = train_tokenizer([*texts, "Translate into English: "] * 4, vocab_size=512)
+    sizes = Sizes(vocabulary=len(tokenizer), layers=2, width=64, heads=4, context=CONTEXT, dropout=0.0)
     return build(
-        small_language_model(language_model, len(tokenizer)),
+        language_config(language_model, sizes),
         tokenizer=tokenizer,
         encoder=encoder,
         encoder_weights=encoder_weights,
         fusion=fusion,
-        fusion_layers=(0, 1),
+        fusion_layers=() if fusion_kind(fusion).prompt_tokens else (0, 1),
         fusion_heads=4,
         fusion_head_width=16,
-    )
-
-
-def small_language_model(name: str, vocabulary: int) -> PreTrainedConfig:
-    """Sizes of a language model that trains in seconds.
-
-    Raises:
-        ConfigError: no such language model.
-    """
-    if name not in LANGUAGE_MODELS:
-        raise ConfigError(f"unknown language model {name!r}: use one of {', '.join(LANGUAGE_MODELS)}")
-    ids: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
-    if name == "gpt2":
-        sizes: dict[str, Any] = {"n_layer": 2, "n_head": 4, "n_embd": 64, "n_positions": CONTEXT}
-        return GPT2Config(vocab_size=vocabulary, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **sizes, **ids)
-    return RecurrentConfig(
-        cell=name, vocab_size=vocabulary, hidden_size=64, max_position_embeddings=CONTEXT, dropout=0.0, **ids
     )
 
 

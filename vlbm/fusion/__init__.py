@@ -9,6 +9,7 @@ from vlbm.errors import ConfigError
 from vlbm.fusion.base import Fused, Fusion, Memory, Prepared, unit
 from vlbm.fusion.bilinear import LowRankBilinear
 from vlbm.fusion.flamingo import Flamingo
+from vlbm.fusion.prefix import Prefix
 from vlbm.fusion.product import Product
 from vlbm.fusion.sigmoid_gate import SigmoidGate
 from vlbm.fusion.sums import ChannelSum, PooledChannelSum, PooledScalarSum, PooledTokenSum, ScalarSum, TokenSum
@@ -19,6 +20,7 @@ __all__ = ["Fused", "Fusion", "Memory", "Prepared", "WeightedSum", "fusion", "li
 _FUSIONS: dict[str, type[Fusion]] = {
     "flamingo": Flamingo,
     "low_rank_bilinear": LowRankBilinear,
+    "prefix": Prefix,
     "product": Product,
     "sigmoid_gate": SigmoidGate,
     "sum_channel": ChannelSum,

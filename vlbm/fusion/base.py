@@ -99,12 +99,15 @@ class Fusion(nn.Module):
     """R from M and a memory. Subclasses say how F and M are joined, in `join`.
 
     F is a multi-head cross-attention from M to the memory, scaled to RMS 1. With `pooled` every key is zero: attention
-    is then even over the slots, and F the same for every token.
+    is then even over the slots, and F the same for every token. Most fusions change what layers of the language model
+    put out, on the tokens of the answer; with `prompt_tokens` one changes the embeddings of so many tokens that begin
+    the prompt, and nothing else.
 
     Gates are parameters called `alpha`, `beta_offset` or `gate...`: training gives them no weight decay.
     """
 
     pooled = False
+    prompt_tokens = 0
 
     def __init__(self, *, width: int, heads: int, head_width: int) -> None:
         if heads < 1 or head_width < 1:
@@ -153,10 +156,14 @@ class Fusion(nn.Module):
             active: m, the tokens on which the fusion acts [b,t] bool; elsewhere R is exactly M.
         """
         normal = unit(states)
-        found, attention = self.read(normal, memory)
+        found, attention = self.read(self.questions(normal, active), memory)
         added, changed = self.join(states, normal, found, rms(states))
         fused = torch.where(active.unsqueeze(-1), states + added + changed, states)
         return Fused(fused.to(states.dtype), share(added, states + changed) * active, attention)
+
+    def questions(self, normal: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
+        """What is asked of the memory for each token [b,t,d]: its own state."""
+        return normal
 
     def join(
         self, states: torch.Tensor, normal: torch.Tensor, found: torch.Tensor, scale: torch.Tensor
@@ -170,13 +177,13 @@ class Fusion(nn.Module):
         """
         raise NotImplementedError
 
-    def read(self, normal: torch.Tensor, memory: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
+    def read(self, questions: torch.Tensor, memory: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
         """F at RMS 1 [b,t,d], and the attention that read it, averaged over heads [b,t,n]."""
-        b, t, _ = normal.shape
+        b, t, _ = questions.shape
         if self.pooled:
-            scores = normal.new_zeros(b, self.heads, t, memory.keys.shape[2])
+            scores = questions.new_zeros(b, self.heads, t, memory.keys.shape[2])
         else:
-            queries = split_heads(self.query(normal), self.heads)
+            queries = split_heads(self.query(questions), self.heads)
             scores = queries @ memory.keys.transpose(2, 3) / math.sqrt(self.head_width)  # [b,h,t,n]
         attention = scores.masked_fill(~memory.mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
         return unit(self.out((attention @ memory.values).transpose(1, 2).flatten(2))), attention.mean(dim=1)

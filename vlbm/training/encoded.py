@@ -51,12 +51,12 @@ def encode(processor: Any, example: Example, visuals: Sequence[Visual], *, conte
         DataError: question and answer together are longer than the context.
     """
     text = processor.apply_chat_template(messages(example), tokenize=False, add_generation_prompt=True)
-    prompt = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+    prompt = processor.tokenizer(processor.pictured(text) if visuals else text, add_special_tokens=False)["input_ids"]
     target = processor.tokenizer(example.target, add_special_tokens=False)["input_ids"]
     target = [*target, processor.tokenizer.eos_token_id]
     if len(prompt) + len(target) > context:
         raise DataError(f"question and answer have {len(prompt)} and {len(target)} tokens, the model holds {context}")
-    return Encoded(tuple(prompt), tuple(target), processor.answer_start(prompt), tuple(visuals))
+    return Encoded(tuple(prompt), tuple(target), processor.fusion_start(prompt), tuple(visuals))
 
 
 def collate(rows: Sequence[Encoded], *, device: torch.device | str = "cpu") -> dict[str, Any]:

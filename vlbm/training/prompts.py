@@ -103,7 +103,7 @@ class PromptCache:
         config = self.model.language_model.config
         if prompt.messages not in self._kept:
             ids = render(self.processor, prompt.messages)
-            start = self.processor.answer_start(ids)
+            start = self.processor.fusion_start(ids)
             cache: Any = DynamicCache(config=config)
             self.model.language_model(input_ids=torch.tensor([ids[:start]]), past_key_values=cache, logits_to_keep=1)
             kept: list[Any] = [(layer.keys, layer.values) for layer in cache.layers]

@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GPT2Config, LlamaConfig, PreTrainedConfig
 
 from vlbm.assembly import build
 from vlbm.data.records import Example, Problem, read_jsonl
 from vlbm.data.splits import check_splits
 from vlbm.errors import DataError, PictureError
-from vlbm.recurrent.config import RecurrentConfig
+from vlbm.language import context_tokens, language_config
 from vlbm.tasks import messages
 from vlbm.tokenizer import train_tokenizer
 from vlbm.training.curves import write_curves
 from vlbm.training.encoded import Encoded, encode
 from vlbm.training.fit import Fit, Point, trained_count
 from vlbm.training.seen import SeenPictures
-from vlbm.training.settings import NEW, NewSettings, Settings
+from vlbm.training.settings import NEW, Settings
 
 Tell = Callable[[str, int, int, str], None]
 
@@ -102,7 +101,7 @@ def make_model(settings: Settings, examples: Sequence[Example]) -> tuple[Any, An
     language: Any = wanted.language_model
     if language == NEW:
         tokenizer = train_tokenizer(_texts(examples), settings.new.vocabulary)
-        language = new_language_model(settings.new, len(tokenizer))
+        language = language_config(settings.new.kind, settings.new.sizes(len(tokenizer)))
     return build(
         language,
         tokenizer=tokenizer,
@@ -112,30 +111,6 @@ def make_model(settings: Settings, examples: Sequence[Example]) -> tuple[Any, An
         fusion_layers=None if wanted.fusion_layers is None else tuple(wanted.fusion_layers),
         fusion_heads=wanted.fusion_heads,
         fusion_head_width=wanted.fusion_head_width,
-    )
-
-
-def new_language_model(new: NewSettings, vocabulary: int) -> PreTrainedConfig:
-    """The configuration of a language model from scratch."""
-    ids: dict[str, Any] = {"vocab_size": vocabulary, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
-    if new.kind == "gpt2":
-        return GPT2Config(n_layer=new.layers, n_head=new.heads, n_embd=new.width, n_positions=new.context, **ids)
-    if new.kind == "llama":
-        return LlamaConfig(
-            num_hidden_layers=new.layers,
-            num_attention_heads=new.heads,
-            hidden_size=new.width,
-            intermediate_size=4 * new.width,
-            max_position_embeddings=new.context,
-            tie_word_embeddings=True,
-            **ids,
-        )
-    return RecurrentConfig(
-        cell=new.kind,
-        num_hidden_layers=new.layers,
-        hidden_size=new.width,
-        max_position_embeddings=new.context,
-        **ids,
     )
 
 
@@ -151,7 +126,7 @@ def encode_all(
 
     Pictures stay in memory: about 250 KB each with a grid of 49 x 1280.
     """
-    context = int(model.config.text_config.max_position_embeddings)
+    context = context_tokens(model.config.text_config)
     found = list[Encoded]()
     for number, example in enumerate(examples, start=1):
         try:

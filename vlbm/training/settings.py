@@ -32,9 +32,9 @@ from typing import Any, Literal, get_args, get_type_hints
 from vlbm.encoders import list_encoders
 from vlbm.errors import ConfigError
 from vlbm.fusion import list_fusions
+from vlbm.language import Sizes, from_scratch
 from vlbm.training.plan import Plan
 
-Kind = Literal["gpt2", "llama", "gru", "lstm"]
 NEW = "new"
 
 
@@ -43,7 +43,7 @@ class ModelSettings:
     """The parts.
 
     Attributes:
-        language_model: "new" (see `NewSettings`), a folder, or a name on a hub.
+        language_model: "new" (see `NewSettings`), one that comes with weights, a folder, or a name on a hub.
         encoder, fusion: names of the registries.
         encoder_weights: "pretrained", "random" or a file.
         fusion_layers: by default the upper half.
@@ -69,27 +69,34 @@ class NewSettings:
     """A language model from scratch, with a tokenizer of its own, trained on the training texts.
 
     Attributes:
-        kind: of network.
-        layers, width, heads: its size; a recurrent one has no heads.
+        kind: of network, a name of `vlbm.language.from_scratch()`.
+        layers, width, heads, context, dropout: its sizes (`vlbm.language.Sizes`).
         vocabulary: tokens, at most.
-        context: tokens of question and answer.
     """
 
-    kind: Kind = "gpt2"
+    kind: str = "gpt2"
     layers: int = 4
     width: int = 256
     heads: int = 4
     vocabulary: int = 4096
     context: int = 512
+    dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ConfigError(f"unknown kind {self.kind!r}: use one of {', '.join(get_args(Kind))}")
-        for name in ("layers", "width", "heads", "context"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.width % self.heads:
-            raise ConfigError(f"width {self.width} must be a multiple of heads {self.heads}")
+        if self.kind not in from_scratch():
+            raise ConfigError(f"unknown kind {self.kind!r}: use one of {', '.join(from_scratch())}")
+        self.sizes(self.vocabulary)
+
+    def sizes(self, vocabulary: int) -> Sizes:
+        """The sizes with the vocabulary that a tokenizer really has."""
+        return Sizes(
+            vocabulary=vocabulary,
+            layers=self.layers,
+            width=self.width,
+            heads=self.heads,
+            context=self.context,
+            dropout=self.dropout,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
