@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ from click.testing import CliRunner
 
 import vlbm
 from tests.vlbm.conftest import drawn
-from vlbm.cli import EXIT_ERROR, main
+from vlbm.cli import main
+from vlbm.cli.caption import EXIT_LEFT_OUT
 
 
 @pytest.fixture
@@ -28,30 +30,49 @@ def test_help_is_light() -> None:
 
 
 @pytest.mark.usefixtures("loaded")
-def test_captions_files(tmp_path: Path) -> None:
-    paths = [tmp_path / "one.png", tmp_path / "two.png"]
-    for path in paths:
+def test_captions_a_folder_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    for name in ("one.png", "two.PNG", "deep/three.png"):
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(drawn())
-    result = CliRunner().invoke(main, ["caption", *map(str, paths), "--max-tokens", "4"])
-    assert result.exit_code == 0
-    lines = result.stdout.splitlines()
-    assert [line.partition(": ")[0] for line in lines] == [str(path) for path in paths]
-    assert all(line.partition(": ")[2] for line in lines)
+    (tmp_path / "pictures" / "notes.txt").write_text("no picture", encoding="utf-8")
+    out = tmp_path / "captions.jsonl"
+    words = ["caption", "packaged", str(tmp_path / "pictures"), "--max-tokens", "4", "--out", str(out)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.stderr
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert {Path(row["image"]).name for row in rows} == {"one.png", "two.PNG", "three.png"}
+    assert all(row["caption"] and 0 < row["image_weight"] < 1 for row in rows)
+    assert len({row["caption"] for row in rows}) == 1  # it is the same picture
+    out.write_bytes(out.read_bytes()[:-9])  # as if it had been stopped while it wrote
+    assert CliRunner().invoke(main, words).exit_code == 0
+    assert [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] == rows
+    assert "every picture has a caption" in CliRunner().invoke(main, words).stderr
 
 
 @pytest.mark.usefixtures("loaded")
-def test_what_is_not_a_picture_is_one_line(tmp_path: Path) -> None:
+def test_what_is_not_a_picture_is_named_and_the_rest_is_captioned(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
-    result = CliRunner().invoke(main, ["caption", str(tmp_path / "text.png")])
-    assert result.exit_code == EXIT_ERROR
-    assert result.stderr.startswith("vlbm: not a picture")
+    (tmp_path / "good.png").write_bytes(drawn())
+    files = [str(tmp_path / name) for name in ("text.png", "good.png")]
+    result = CliRunner().invoke(main, ["caption", "packaged", *files, "--max-tokens", "4"])
+    assert result.exit_code == EXIT_LEFT_OUT
+    assert "text.png: not a picture" in result.stderr
+    assert [json.loads(line)["image"] for line in result.stdout.splitlines()] == files[1:]
+    (tmp_path / "empty").mkdir()
+    assert "no pictures" in CliRunner().invoke(main, ["caption", "packaged", str(tmp_path / "empty")]).stderr
 
 
 @pytest.mark.usefixtures("loaded")
 def test_says_what_it_is_made_of() -> None:
-    result = CliRunner().invoke(main, ["info"])
-    assert "encoder: efficientnet_lite0" in result.stdout
-    assert "weighted_sum after layers 19, 22, 25, 27, 29" in result.stdout
+    lines = CliRunner().invoke(main, ["info"]).stdout.splitlines()
+    rows = {line.split()[0]: line for line in lines}
+    assert "efficientnet_lite0" in rows["encoder"]
+    assert "[b,3,224,224] -> [b,49,1280]" in rows["encoder"]
+    assert "weighted_sum after layers 19, 22, 25, 27, 29" in rows["fusions"]
+    assert rows["language_model"].split()[-4:] == ["134,515,008", "0", "538.1", "MB"]
+    assert rows["total"].split()[1:3] == ["150,471,021", "11,304,005"]
+    assert "46,080 bytes a token" in lines[-1]
 
 
 def test_prepares_data_from_a_cache(tmp_path: Path, stamp_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,35 +1,91 @@
-"""`vlbm caption`: say what pictures show."""
+"""`vlbm caption`: say what pictures show, one line of JSON a picture."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 
-from vlbm.cli.terminal import say
+from vlbm.cli.terminal import bars, say
+
+EXIT_LEFT_OUT = 1
+ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm"}
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--model", default="packaged", show_default=True, help="'packaged', a folder, or a name on a hub.")
+@click.argument("model")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--question", default="Describe this picture.", show_default=True, help="What to ask about each picture.")
 @click.option("--max-tokens", default=60, show_default=True, type=click.IntRange(1))
-def caption(files: tuple[Path, ...], model: str, question: str, max_tokens: int) -> None:
-    """Caption each picture; with several, each line begins with the file's name."""
-    import vlbm
-    from vlbm.engine import Engine, GenerationRequest, Message, PictureRef, Token
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write; what is there is kept.")
+def caption(model: str, files: tuple[Path, ...], question: str, max_tokens: int, out: Path | None) -> None:
+    """Caption pictures with MODEL: 'packaged', a folder, or a name on a hub.
 
+    FILES are pictures, or folders of them. Each caption is a line {"image": ..., "caption": ..., "image_weight": ...}
+    on standard output or in --out; there, pictures that have a line already are passed over, so that a run that was
+    stopped goes on. Pictures that cannot be read are named, and the exit status is 1.
+    """
+    import vlbm
+    from vlbm.engine import Engine
+    from vlbm.errors import PictureError
+
+    done = _captioned(out) if out else set[str]()
+    pictures = [path for path in _pictures(files) if str(path) not in done]
+    if not pictures:
+        say(f"every picture has a caption in {out} already" if done else "there are no pictures in these folders")
+        return
     loaded, processor = vlbm.load(model, progress=say)
-    engine = Engine(loaded, processor)
+    engine, left_out = Engine(loaded, processor), 0
+    with out.open("a", encoding="utf-8") if out else nullcontext(sys.stdout) as file, bars() as tell:
+        for number, path in enumerate(pictures, start=1):
+            try:
+                print(
+                    json.dumps(_say_one(engine, path, question, max_tokens), ensure_ascii=False), file=file, flush=True
+                )
+            except (PictureError, OSError) as error:
+                left_out += 1
+                say(f"left out: {path}: {error}")
+            tell("Captioning", number, len(pictures), path.name)
+    if left_out:
+        sys.exit(EXIT_LEFT_OUT)
+
+
+def _pictures(files: Iterable[Path]) -> Iterator[Path]:
+    """Files as they are named, and what folders hold of pictures, in order of names."""
     for path in files:
-        picture = PictureRef(hashlib.sha256(path.read_bytes()).hexdigest(), path.read_bytes)
-        request = GenerationRequest((Message("user", question, (picture,)),), max_tokens=max_tokens)
-        if len(files) > 1:
-            click.echo(f"{path}: ", nl=False)
-        for step in engine.generate(request):
-            if isinstance(step, Token):
-                click.echo(step.text, nl=False)
-                sys.stdout.flush()
-        click.echo()
+        if path.is_dir():
+            yield from (found for found in sorted(path.rglob("*")) if found.suffix.lower() in ENDINGS)
+        else:
+            yield path
+
+
+def _captioned(out: Path) -> set[str]:
+    """The pictures that have a line already; a torn last line is cut off, and its picture asked about again."""
+    if not out.is_file():
+        return set()
+    whole, _, torn = out.read_bytes().rpartition(b"\n")
+    if torn:
+        out.write_bytes(whole + b"\n" if whole else b"")
+    return {str(json.loads(line)["image"]) for line in whole.splitlines() if line.strip()}
+
+
+def _say_one(engine: Any, path: Path, question: str, max_tokens: int) -> dict[str, Any]:
+    import hashlib
+
+    from vlbm.engine import GenerationRequest, Message, PictureRef, Token
+
+    data = path.read_bytes()
+    picture = PictureRef(hashlib.sha256(data).hexdigest(), lambda: data)
+    request = GenerationRequest((Message("user", question, (picture,)),), max_tokens=max_tokens)
+    said = [step for step in engine.generate(request) if isinstance(step, Token)]
+    weights = [step.image_weight for step in said if step.image_weight is not None]
+    return {
+        "image": str(path),
+        "caption": "".join(step.text for step in said).strip(),
+        "image_weight": round(sum(weights) / len(weights), 4) if weights else None,
+    }

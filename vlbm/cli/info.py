@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from vlbm.cli.terminal import say
 
 
 @click.command()
-@click.option("--model", default="packaged", show_default=True, help="'packaged', a folder, or a name on a hub.")
+@click.argument("model", default="packaged")
 def info(model: str) -> None:
-    """Say what a model is made of."""
+    """Say what MODEL is made of: 'packaged' (the default), a folder, or a name on a hub."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     import vlbm
-    from vlbm.language import context_tokens
+    from vlbm.description import bytes_a_token, describe
 
     loaded, _ = vlbm.load(model, progress=say)
-    config = loaded.config
-    rows: dict[str, Any] = {
-        "language model": f"{config.text_config.model_type}, {config.text_config.num_hidden_layers} layers of "
-        f"{config.text_config.hidden_size}, context {context_tokens(config.text_config)}",
-        "encoder": config.encoder,
-        "fusion": f"{config.fusion} after layers {', '.join(map(str, config.fusion_layers))}",
-        "visual memory": f"{config.memory_pictures} pictures",
-        "names": f"{config.class_groups} everyday names",
-    }
-    for part in ("language_model", "encoder", "memory", "fusions"):
-        rows[f"parameters of {part}"] = f"{sum(p.numel() for p in getattr(loaded, part).parameters()):,}"
-    for name, value in rows.items():
-        click.echo(f"{name}: {value}")
+    table = Table(box=None, pad_edge=False)
+    for title in ("part", "what", "shapes"):
+        table.add_column(title, overflow="fold")
+    for title in ("parameters", "trainable", "memory"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for part in describe(loaded):
+        numbers = (f"{part.parameters:,}", f"{part.trainable:,}", f"{part.bytes / 1e6:,.1f} MB")
+        table.add_row(part.name, part.what, escape(part.shape), *numbers, end_section=part.name == "fusions")
+    Console(width=None if Console().is_terminal else 160).print(table)
+    click.echo('b batch, t text tokens, e evidence tokens; trainable: by `vlbm train` with trained = "fusion"')
+    click.echo(f"context: {bytes_a_token(loaded.config.text_config):,} bytes a token in float32")
