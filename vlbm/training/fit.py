@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from torch import nn
 
 from vlbm.errors import ConfigError, DataError
 from vlbm.training.encoded import Encoded, collate
+from vlbm.training.lower import LowerLayers
 from vlbm.training.optimiser import is_gate, parameter_groups, schedule
 from vlbm.training.plan import Plan
 from vlbm.weights_file import read_tensors
@@ -87,6 +89,8 @@ class Fit:
         groups = parameter_groups(self.parameters.items(), rate=plan.rate, gate_rate=plan.gate_rate)
         optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))
         self.wrapped, self.optimiser = self.accelerator.prepare(model, optimiser)
+        frozen = plan.trained == "fusion" and model.config.fusion_layers
+        self.lower = LowerLayers(model, limit=int(plan.lower_cache_gb * 1e9)) if frozen else None
         self.step, self.points = 0, list[Point]()
         self.best = self._weights()
 
@@ -113,23 +117,31 @@ class Fit:
         rng = np.random.default_rng([self.plan.seed, self.step, rank])
         torch.manual_seed(int(rng.integers(2**63)))
         self.wrapped.train()
+        if self.plan.trained == "fusion":
+            self.model.language_model.eval()  # no dropout in what is frozen
         share = schedule(self.step, steps=self.plan.steps, warmup=self.plan.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * share
-        rows = [self.train[int(n)] for n in rng.integers(len(self.train), size=self.plan.batch)]
+        drawn = [int(n) for n in rng.integers(len(self.train), size=self.plan.batch)]
         size = self.plan.batch // self.plan.accumulate
         total = 0.0
         self.optimiser.zero_grad(set_to_none=True)
-        for start in range(0, len(rows), size):
-            batch = collate(rows[start : start + size], device=self.accelerator.device)
-            with self.accelerator.autocast():
-                loss = self.wrapped(**batch).loss / self.plan.accumulate
+        for start in range(0, len(drawn), size):
+            numbers = drawn[start : start + size]
+            rows = [self.train[number] for number in numbers]
+            batch = collate(rows, device=self.accelerator.device)
+            with self.accelerator.autocast(), self._begun(numbers, rows):
+                loss = self.wrapped(**batch, use_cache=False).loss / self.plan.accumulate
             self.accelerator.backward(loss)
             total += float(loss.detach())
         self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.plan.clip)
         self.optimiser.step()
         self.step += 1
         return total
+
+    def _begun(self, numbers: Sequence[int], rows: Sequence[Encoded]) -> AbstractContextManager[None]:
+        """Lower layers that are frozen are not run again."""
+        return self.lower.begun(self.lower.states(numbers, rows)) if self.lower else nullcontext()
 
     @torch.no_grad()
     def evaluate(self) -> float:
@@ -139,7 +151,7 @@ class Fit:
         for start in range(0, len(self.held_out), self.plan.batch):
             batch = collate(self.held_out[start : start + self.plan.batch], device=self.accelerator.device)
             with self.accelerator.autocast():
-                losses.append(float(self.model(**batch).loss))
+                losses.append(float(self.model(**batch, use_cache=False).loss))
         return sum(losses) / len(losses)
 
     def save(self) -> None:
