@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +89,27 @@ def test_a_file_becomes_a_model(folder: Path) -> None:
     assert model.config.fusion == "sum_channel"
     assert processor.tokenizer("<|im_end|>")["input_ids"] == [1]
     assert train(folder)[0] == 0  # nothing left to do
+
+
+def test_two_processes_train_one_model(folder: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "vlbm.cli", "train"]
+    done = subprocess.run(
+        [*launch, str(folder / "mine.toml"), "--cache", str(folder / "cache")],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("step 4: loss") == 1
+    assert "parameters trained on 8 examples" in done.stdout
+    log = (folder / "run" / "log.jsonl").read_text(encoding="utf-8")
+    assert [json.loads(line)["step"] for line in log.splitlines()] == [2, 4]
+    together, _ = vlbm.load(folder / "run")
+    shutil.rmtree(folder / "run")
+    train(folder)
+    alone, _ = vlbm.load(folder / "run")
+    assert not torch.equal(together.fusions[0].alpha, alone.fusions[0].alpha)  # half the examples were others
 
 
 def test_the_encoder_looks_once_at_each_picture(folder: Path) -> None:

@@ -1,17 +1,30 @@
-"""What commands show while they work: lines and progress bars on standard error."""
+"""What commands show while they work: lines and progress bars on standard error.
+
+Of several processes of one training, only the first shows anything.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
+_FIRST = os.environ.get("RANK", "0") == "0"  # torchrun numbers its processes so
+
 
 def say(message: str) -> None:
     """A line on standard error."""
-    click.echo(message, err=True)
+    if _FIRST:
+        click.echo(message, err=True)
+
+
+def show(line: str) -> None:
+    """A line of the result, on standard output."""
+    if _FIRST:
+        click.echo(line)
 
 
 @contextmanager
@@ -27,7 +40,7 @@ def bars() -> Iterator[Any]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=not _FIRST) as progress:
         tasks: dict[str, Any] = {}
 
         def tell(stage: str, done: int, total: int, note: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vlbm.cli.terminal import bars, say
+from vlbm.cli.terminal import bars, say, show
 
 
 @click.command()
@@ -51,9 +51,12 @@ def _train_packaged(out: Path | None, cache_dir: Path, steps: int | None) -> Non
 def _train_file(path: Path, out: Path | None, cache_dir: Path, steps: int | None) -> None:
     from dataclasses import replace
 
+    from transformers.utils.logging import disable_progress_bar
+
     from vlbm.training.run import train as run
     from vlbm.training.settings import read_settings
 
+    disable_progress_bar()  # ours is enough
     settings = read_settings(path)
     plan = replace(settings.training, steps=steps or settings.training.steps)
     with bars() as tell:
@@ -61,5 +64,5 @@ def _train_file(path: Path, out: Path | None, cache_dir: Path, steps: int | None
     for problem in made.problems:
         say(f"left out: {problem}")
     for point in made.points:
-        click.echo(f"step {point.step}: loss {point.loss:.3f}, held out {point.held_out:.3f}")
-    click.echo(f"{made.parameters:,} parameters trained on {made.examples} examples; written to {made.folder}")
+        show(f"step {point.step}: loss {point.loss:.3f}, held out {point.held_out:.3f}")
+    show(f"{made.parameters:,} parameters trained on {made.examples} examples; written to {made.folder}")

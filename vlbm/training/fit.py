@@ -145,14 +145,15 @@ class Fit:
 
     @torch.no_grad()
     def evaluate(self) -> float:
-        """Mean loss a batch over all held-out examples."""
+        """Mean loss a batch over all held-out examples, the same in every process, so that all stop at one step."""
         self.model.eval()
         losses = []
         for start in range(0, len(self.held_out), self.plan.batch):
             batch = collate(self.held_out[start : start + self.plan.batch], device=self.accelerator.device)
             with self.accelerator.autocast():
                 losses.append(float(self.model(**batch, use_cache=False).loss))
-        return sum(losses) / len(losses)
+        mean = torch.tensor(sum(losses) / len(losses), device=self.accelerator.device)
+        return float(self.accelerator.reduce(mean, "mean"))
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
@@ -235,7 +236,8 @@ def make_accelerator(plan: Plan) -> Any:
     except ImportError as error:
         raise ConfigError("training needs accelerate: pip install 'vlbm-assistant[train]'") from error
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a batch without evidence uses less
-    return Accelerator(mixed_precision=plan.precision, kwargs_handlers=[unused])
+    alone = not torch.accelerator.is_available()  # said, or accelerate takes processes on CPUs for strangers
+    return Accelerator(cpu=alone, mixed_precision=plan.precision, kwargs_handlers=[unused])
 
 
 def trained_count(model: nn.Module) -> int:
