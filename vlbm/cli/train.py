@@ -56,7 +56,7 @@ def _train_file(path: Path, out: Path | None, cache_dir: Path, steps: int | None
     from vlbm.training.run import train as run
     from vlbm.training.settings import read_settings
 
-    disable_progress_bar()  # ours is enough
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is enough
     settings = read_settings(path)
     plan = replace(settings.training, steps=steps or settings.training.steps)
     with bars() as tell:
