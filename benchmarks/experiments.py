@@ -9,9 +9,13 @@ stopped loses at most the one at hand.
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import click
@@ -19,7 +23,8 @@ import torch
 
 import vlbm
 from vlbm.assembly import EncoderWeights
-from vlbm.evaluation.proof import PLAN, TEST, TRAIN, Proof, prove, see
+from vlbm.evaluation.proof import PLAN, TEST, TRAIN, Proof, Seen, prove, see
+from vlbm.perception import Visual
 
 ROOT = Path(__file__).parents[1]
 ENCODERS: dict[str, EncoderWeights] = {"vgg11": "random", "resnet18": "random", "efficientnet_lite0": "pretrained"}
@@ -51,31 +56,53 @@ def row(proof: Proof) -> str:
     return f"| {proof.fusion} | {proof.encoder} | {proof.language_model} | {shares} | {holds} | {proof.seconds:.0f} |\n"
 
 
-def write(path: Path, proofs: Sequence[Proof], seconds: float) -> None:
-    """The document, with what was measured so far."""
+def write(path: Path, proofs: Sequence[Proof], seconds: float, workers: int) -> None:
+    """The document, with what was measured so far; rows in the order of the registries."""
     head = HEAD.format(steps=PLAN.steps, batch=PLAN.batch, train=TRAIN, test=TEST)
+    ordered = sorted(
+        proofs, key=lambda proof: (proof.fusion, list(ENCODERS).index(proof.encoder), proof.language_model)
+    )
     held = sum(proof.holds for proof in proofs)
     machine = (
-        f"{torch.get_num_threads()} threads, {platform.machine()}, torch {torch.__version__}, vlbm {vlbm.__version__}"
+        f"{workers} trainings at a time with a core each, {platform.machine()}, torch {torch.__version__}, "
+        f"vlbm {vlbm.__version__}"
     )
     end = f"\n{held} of {len(proofs)} hold. {seconds / 60:.0f} minutes in all; {machine}; one seed.\n"
-    path.write_text(head + "".join(row(proof) for proof in proofs) + end, encoding="utf-8")
+    path.write_text(head + "".join(map(row, ordered)) + end, encoding="utf-8")
+
+
+@cache
+def seen(encoder: str) -> tuple[Seen, Seen, Visual]:
+    """What an encoder sees, once a worker."""
+    return see(encoder, ENCODERS[encoder])
+
+
+def one(encoder: str, fusion: str, language_model: str) -> Proof:
+    """One row, on one core."""
+    torch.set_num_threads(1)
+    train, test, nothing = seen(encoder)
+    return prove(fusion, language_model, encoder, train=train, test=test, nothing=nothing)
 
 
 @click.command()
 @click.option("--fusion", "fusions", multiple=True, type=click.Choice(vlbm.list_fusions()), help="Default: all.")
 @click.option("--encoder", "encoders", multiple=True, type=click.Choice(list(ENCODERS)), help="Default: all three.")
+@click.option("--workers", type=click.IntRange(1), default=os.cpu_count(), help="Default: one a core.")
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "experiments.md")
-def main(fusions: tuple[str, ...], encoders: tuple[str, ...], out: Path) -> None:
+def main(fusions: tuple[str, ...], encoders: tuple[str, ...], workers: int, out: Path) -> None:
     """Run the proofs and write the table."""
     started, proofs = time.monotonic(), list[Proof]()
-    for encoder in encoders or ENCODERS:
-        train, test, nothing = see(encoder, ENCODERS[encoder])
-        for fusion in fusions or vlbm.list_fusions():
-            for language_model in LANGUAGE_MODELS:
-                proofs.append(prove(fusion, language_model, encoder, train=train, test=test, nothing=nothing))
-                click.echo(row(proofs[-1]), nl=False)
-                write(out, proofs, time.monotonic() - started)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = [
+            pool.submit(one, encoder, fusion, language_model)
+            for encoder in encoders or ENCODERS
+            for fusion in fusions or vlbm.list_fusions()
+            for language_model in LANGUAGE_MODELS
+        ]
+        for future in as_completed(waiting):
+            proofs.append(future.result())
+            click.echo(f"{len(proofs)}/{len(waiting)} {row(proofs[-1])}", nl=False)
+            write(out, proofs, time.monotonic() - started, workers)
 
 
 if __name__ == "__main__":
