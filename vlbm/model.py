@@ -26,7 +26,6 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Gene
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from vlbm.config import VLBMConfig
-from vlbm.encoders import encoder as encoder_spec
 from vlbm.evidence.table import EvidenceTable
 from vlbm.fusion import Fusion, Prepared, fusion, unit
 from vlbm.language import decoder_layers
@@ -113,7 +112,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
 
     def __init__(self, config: VLBMConfig) -> None:
         super().__init__(config)
-        spec = encoder_spec(config.encoder)
+        spec = config.encoder_spec
         self.language_model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             config.text_config
         )

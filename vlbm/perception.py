@@ -132,6 +132,7 @@ def soft_bins(confidence: torch.Tensor) -> torch.Tensor:
 
 
 def average_views(logits: torch.Tensor, views: int) -> torch.Tensor:
-    """Logits of each view [b*v,c] -> log of the average probability over the views [b,c]."""
-    probabilities = logits.softmax(dim=-1).view(-1, views, logits.shape[-1]).mean(dim=1)
+    """Logits of each view [b*v,c] -> log of the average probability over the views [b,c]; c may be 0."""
+    rows, classes = logits.shape
+    probabilities = logits.softmax(dim=-1).view(rows // views, views, classes).mean(dim=1)
     return probabilities.clamp_min(1e-12).log()

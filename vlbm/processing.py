@@ -109,6 +109,16 @@ class VLBMImageProcessor(BaseImageProcessor):
         return to_rgb(Image.fromarray(np.asarray(item)))
 
 
+def image_processor(config: VLBMConfig) -> VLBMImageProcessor:
+    """The picture processor of a configuration."""
+    return VLBMImageProcessor(
+        image_size=config.encoder_spec.image_size,
+        views=config.image_views,
+        image_mean=tuple(config.image_mean or ()),
+        image_std=tuple(config.image_std or ()),
+    )
+
+
 class VLBMProcessor(ProcessorMixin):
     """Text and pictures -> input_ids, attention_mask, pixel_values and fusion_from."""
 

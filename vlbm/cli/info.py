@@ -20,7 +20,7 @@ def info(model: str) -> None:
     rows: dict[str, Any] = {
         "language model": f"{config.text_config.model_type}, {config.text_config.num_hidden_layers} layers of "
         f"{config.text_config.hidden_size}, context {config.text_config.max_position_embeddings}",
-        "encoder": config.encoder,
+        "encoder": f"{config.encoder_spec.name}, grid of {config.encoder_spec.cells} x {config.encoder_spec.width}",
         "fusion": f"{config.fusion} after layers {', '.join(map(str, config.fusion_layers))}",
         "visual memory": f"{config.memory_pictures} pictures",
         "names": f"{config.class_groups} everyday names",

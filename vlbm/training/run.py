@@ -107,7 +107,7 @@ def make_model(settings: Settings, examples: Sequence[Example]) -> tuple[Any, An
         language,
         tokenizer=tokenizer,
         encoder=wanted.encoder,
-        encoder_weights=wanted.encoder_weights,  # type: ignore[arg-type]  # a file's name is a path here
+        encoder_weights=wanted.encoder_weights,  # type: ignore[arg-type]  # a word that is none is a path here
         fusion=wanted.fusion,
         fusion_layers=None if wanted.fusion_layers is None else tuple(wanted.fusion_layers),
         fusion_heads=wanted.fusion_heads,
