@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate
 
 import torch
 from torch import nn
@@ -121,6 +122,16 @@ def gather(rows: Sequence[Sequence[Visual]]) -> Visual:
         for field in fields(Evidence)
     }
     return Visual(grid, Evidence(**joined), None if bool(seen.all()) else seen)
+
+
+def rows_of(visual: Visual, counts: Sequence[int]) -> Visual:
+    """A batch of pictures, of which each row has so many, one after the other -> a batch of rows (see `gather`)."""
+    each = [
+        Visual(visual.grid[n : n + 1], visual.evidence.map(lambda value, n=n: value[n : n + 1]))  # type: ignore[misc]
+        for n in range(len(visual.grid))
+    ]
+    ends = list(accumulate(counts))
+    return gather([each[end - count : end] for end, count in zip(ends, counts, strict=True)])
 
 
 def soft_bins(confidence: torch.Tensor) -> torch.Tensor:

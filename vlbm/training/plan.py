@@ -24,7 +24,8 @@ class Plan:
         clip: largest norm of the gradient.
         precision: "no" is float32; "bf16" and "fp16" are mixed.
         trained: "fusion" is projection and fusions, from the examples that have pictures; "all" is the language model
-            too. The encoder is frozen.
+            too.
+        encoder_stages: so many of the encoder's last stages learn too; 0 freezes it, and what it saw is kept on disk.
         evaluate_every: steps between evaluations on held-out examples, each of which is also a checkpoint.
         patience: evaluations without gain that end the training; the best weights stay.
         seed: of everything random.
@@ -39,6 +40,7 @@ class Plan:
     clip: float = 1.0
     precision: Precision = "no"
     trained: Trained = "fusion"
+    encoder_stages: int = 0
     evaluate_every: int = 100
     patience: int = 5
     seed: int = 0
@@ -50,8 +52,9 @@ class Plan:
         for name in ("rate", "gate_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.warmup < 0:
-            raise ConfigError(f"warmup must not be below 0, got {self.warmup}")
+        for name in ("warmup", "encoder_stages"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be below 0, got {getattr(self, name)}")
         if self.batch % self.accumulate:
             raise ConfigError(f"batch {self.batch} must be a multiple of accumulate {self.accumulate}")
         for name, kind in (("precision", Precision), ("trained", Trained)):

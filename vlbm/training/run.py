@@ -24,6 +24,7 @@ from vlbm.tokenizer import train_tokenizer
 from vlbm.training.curves import write_curves
 from vlbm.training.encoded import Encoded, encode
 from vlbm.training.fit import Fit, Point, trained_count
+from vlbm.training.pixels import PixelPictures
 from vlbm.training.seen import SeenPictures
 from vlbm.training.settings import NEW, NewSettings, Settings
 
@@ -70,7 +71,12 @@ def train(settings: Settings, *, cache_dir: Path, tell: Tell) -> Trained:
     check_splits(splits, concepts=settings.data.concepts_apart)
     torch.manual_seed(settings.training.seed)
     model, processor = make_model(settings, splits["train"])
-    pictures = SeenPictures(model, processor, cache_dir / "seen")
+    model.train_encoder(settings.training.encoder_stages)  # too many are said before pictures are looked at
+    pictures = (
+        PixelPictures(processor)
+        if settings.training.encoder_stages
+        else SeenPictures(model, processor, cache_dir / "seen")
+    )
     encoded = {
         name: encode_all(model, processor, examples, pictures, problems, partial(_looking, tell, name))
         for name, examples in splits.items()
@@ -143,13 +149,13 @@ def encode_all(
     model: Any,
     processor: Any,
     examples: Sequence[Example],
-    pictures: SeenPictures,
+    pictures: SeenPictures | PixelPictures,
     problems: list[str],
     tell: Callable[[int, int], None],
 ) -> list[Encoded]:
     """Encode examples; those that cannot be used are added to `problems`.
 
-    Pictures stay in memory: about 250 KB each with a grid of 49 x 1280.
+    Pictures stay in memory: about 250 KB each with a grid of 49 x 1280, 150 KB as pixels of 224 x 224.
     """
     context = int(model.config.text_config.max_position_embeddings)
     found = list[Encoded]()
