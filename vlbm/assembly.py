@@ -17,13 +17,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from vlbm.config import VLBMConfig
 from vlbm.conversion import LANGUAGE_FILE, language_cache
-from vlbm.encoders import encoder as encoder_spec
+from vlbm.encoders import TOWER, EncoderSource, find_encoder
+from vlbm.encoders.towers import FoundTower, Tower
 from vlbm.errors import ConfigError, WeightsMissing
 from vlbm.fusion import fusion as fusion_kind
 from vlbm.language import with_weights
 from vlbm.model import VLBMForConditionalGeneration
 from vlbm.packaged import default_cache_dir
-from vlbm.processing import PLAIN_CHAT_TEMPLATE, VLBMImageProcessor, VLBMProcessor
+from vlbm.processing import PLAIN_CHAT_TEMPLATE, VLBMProcessor, image_processor
 
 EncoderWeights = Literal["pretrained", "random"] | Path
 
@@ -32,7 +33,7 @@ def build(
     language_model: str | Path | PreTrainedConfig | PreTrainedModel,
     *,
     tokenizer: Any = None,
-    encoder: str = "efficientnet_lite0",
+    encoder: EncoderSource = "efficientnet_lite0",
     encoder_weights: EncoderWeights = "pretrained",
     fusion: str = "weighted_sum",
     fusion_layers: tuple[int, ...] | None = None,
@@ -45,8 +46,10 @@ def build(
             `vlbm.list_language_models()` that comes with weights, or a configuration, which gets random weights (see
             `vlbm.language_config`).
         tokenizer: its tokenizer; by default the one of the same folder or name.
-        encoder: a name of `vlbm.list_encoders()`.
-        encoder_weights: "pretrained" takes them where the registry says, a path from that file.
+        encoder: a name of `vlbm.list_encoders()`, or a vision tower of transformers: its folder, its name on a hub
+            ("owner/name"), loaded, or a configuration, which gets random weights. Of a model with more parts (CLIP) it
+            is the vision part.
+        encoder_weights: "pretrained" takes them where the registry or the tower has them, a path from that file.
         fusion: a name of `vlbm.list_fusions()`.
         fusion_layers: layers of the language model whose output is fused; by default the upper half's. A fusion that
             acts on the prompt has none.
@@ -57,6 +60,7 @@ def build(
         WeightsMissing: weights that are not there and cannot be fetched.
         WeightsDamaged: a file of weights that is not what the encoder needs.
     """
+    tower = find_encoder(encoder, weights=encoder_weights == "pretrained")
     text, loaded, own_tokenizer = _language(language_model)
     tokenizer = tokenizer or own_tokenizer
     if tokenizer is None:
@@ -65,25 +69,26 @@ def build(
         fusion_layers = _upper_half(int(text.num_hidden_layers), fusion)
     config = VLBMConfig(
         text_config=text,
-        encoder=encoder,
+        encoder=str(encoder) if tower is None else TOWER,
+        vision_config=None if tower is None else tower.config,
         fusion=fusion,
         fusion_layers=fusion_layers,
-        **{"image_views": 1, **settings},
+        **{"image_views": 1, **({} if tower is None else tower.normalisation), **settings},
     )
     model = VLBMForConditionalGeneration(config)
     if loaded is not None:
         model.language_model.load_state_dict(loaded)
         model.language_model.tie_weights()
-    spec = encoder_spec(encoder)
-    if encoder_weights != "random":
-        model.encoder.load_state_dict(spec.weights(None if encoder_weights == "pretrained" else Path(encoder_weights)))
+    if isinstance(model.encoder, Tower):
+        model.encoder.check()
+    weights = _encoder_weights(config, tower, encoder_weights)
+    if weights is not None:
+        model.encoder.load_state_dict(weights)
     with torch.no_grad():
         model.embedding_mean.copy_(model.get_input_embeddings().weight.mean(dim=0))  # type: ignore[operator]
-    images = VLBMImageProcessor(
-        image_size=spec.image_size, views=config.image_views, image_mean=spec.mean, image_std=spec.std
-    )
     model.eval()  # type: ignore[no-untyped-call]
     tokens = fusion_kind(fusion).prompt_tokens
+    images = image_processor(config)
     return model, VLBMProcessor(images, tokenizer, chat_template=PLAIN_CHAT_TEMPLATE, picture_tokens=tokens)
 
 
@@ -117,3 +122,12 @@ def _packaged_language(name: str) -> tuple[Any, Any, Any]:
     loaded.load_state_dict(load_file(folder / LANGUAGE_FILE), strict=False)  # tied weights are there once
     loaded.tie_weights()
     return config, loaded.state_dict(), AutoTokenizer.from_pretrained(str(folder))
+
+
+def _encoder_weights(config: VLBMConfig, tower: FoundTower | None, wanted: EncoderWeights) -> dict[str, Any] | None:
+    """What the encoder is loaded with; None leaves it random."""
+    if wanted == "random":
+        return None
+    if wanted != "pretrained":
+        return config.encoder_spec.weights(Path(wanted))
+    return config.encoder_spec.weights(None) if tower is None else tower.state

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from vlbm.encoders import encoder
 from vlbm.language import context_tokens
 from vlbm.training.fit import PARTS
 
@@ -42,7 +41,7 @@ class Part:
 def describe(model: Any) -> tuple[Part, ...]:
     """The parts of a model, and `total`."""
     config, text = model.config, model.config.text_config
-    spec = encoder(config.encoder)
+    spec = config.encoder_spec
     d, side, cells = text.hidden_size, spec.image_size, f"[b,{spec.cells},{spec.width}]"
     where = ", ".join(map(str, config.fusion_layers))
     fused = f"after layer{'s' * (len(config.fusion_layers) > 1)} {where}" if where else "before the first layer"
@@ -51,7 +50,7 @@ def describe(model: Any) -> tuple[Part, ...]:
             f"{text.model_type}, {text.num_hidden_layers} layers, {context_tokens(text)} tokens of context",
             f"[b,t] -> [b,t,{d}] -> [b,t,{text.vocab_size}]",
         ),
-        "encoder": (config.encoder, f"[b,3,{side},{side}] -> {cells}"),
+        "encoder": (spec.name, f"[b,3,{side},{side}] -> {cells}"),
         "evidence": (
             f"{config.class_groups} everyday names, visual memory of {config.memory_pictures} pictures",
             f"[b,{spec.classes}], [b,{spec.width}] -> [b,e] tokens",

@@ -27,11 +27,11 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Gene
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from vlbm.config import VLBMConfig
-from vlbm.encoders import encoder as encoder_spec
+from vlbm.encoders.stages import open_stages
 from vlbm.evidence.table import EvidenceTable
 from vlbm.fusion import Fusion, Prepared, fusion, unit
 from vlbm.language import decoder_layers
-from vlbm.perception import MemoryBuilder, Visual, average_views
+from vlbm.perception import MemoryBuilder, Visual, average_views, rows_of
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
 
     Attributes:
         language_model: the transformers causal language model, keys unchanged.
-        encoder: the picture encoder, frozen.
+        encoder: the picture encoder, frozen but for the last stages that `train_encoder` opens.
         evidence: names and memory.
         memory: projection into fused memory.
         fusions: one a fused layer, or one for the prompt.
@@ -120,13 +120,14 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
 
     def __init__(self, config: VLBMConfig) -> None:
         super().__init__(config)
-        spec = encoder_spec(config.encoder)
+        spec = config.encoder_spec
         self.language_model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             config.text_config
         )
         if self.language_model.loss_type is None:  # GPT-2's class has a name that transformers' table of losses lacks
             self.language_model.loss_type = "ForCausalLM"
         self.encoder = spec.build().requires_grad_(False).eval()
+        self.encoder_stages = 0
         self.evidence = EvidenceTable(config, classes=spec.classes, width=spec.width)
         width = self.language_model.config.hidden_size
         self.memory = MemoryBuilder(config, spec, width)
@@ -146,7 +147,11 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             module.reset_parameters()
 
     def train(self, mode: bool = True) -> VLBMForConditionalGeneration:
-        """As usual, but the frozen encoder keeps its batch statistics."""
+        """As usual, but the encoder keeps its batch statistics and drops nothing, even in stages that learn.
+
+        A few pictures are poor statistics, and frozen stages, the names of classes and what is known of remembered
+        pictures rest on those that the encoder came with. So it computes in training what it computes in use.
+        """
         super().train(mode)
         self.encoder.eval()
         return self
@@ -161,20 +166,41 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         head: nn.Module = self.language_model.get_output_embeddings()
         return head
 
+    def train_encoder(self, stages: int) -> None:
+        """Let the encoder's last stages learn, from pictures that are given as pixels; 0 freezes it.
+
+        Raises:
+            ConfigError: the encoder has fewer stages.
+        """
+        open_stages(self.encoder, stages)
+        self.encoder_stages = stages
+
     @torch.no_grad()
     def look(self, pixel_values: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Visual:
-        """Encode pictures.
+        """Encode pictures, without a gradient.
 
         Args:
             pixel_values: [b,v,3,h,w]; the first view is the whole picture and gives the grid.
             exclude: pictures that the memory may not return [b,N] bool.
         """
+        return self._see(pixel_values, exclude=exclude)
+
+    def _see(self, pixel_values: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Visual:
+        """As `look`, with a gradient through the grid into the stages that learn."""
         b, views = pixel_values.shape[:2]
-        seen = self.encoder(pixel_values.flatten(0, 1))
+        # Not by the parameters' own flags: transformers sets them anew when it loads a checkpoint.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.encoder_stages > 0):
+            seen = self.encoder(pixel_values.flatten(0, 1))
         first = torch.arange(b, device=pixel_values.device) * views
-        pooled = seen.pooled.view(b, views, -1).mean(dim=1)
-        evidence = self.evidence(average_views(seen.logits, views), pooled, exclude=exclude)
+        with torch.no_grad():  # evidence is looked up: nothing to learn there
+            pooled = seen.pooled.view(b, views, -1).mean(dim=1)
+            evidence = self.evidence(average_views(seen.logits, views), pooled, exclude=exclude)
         return Visual(grid=seen.grid[first], evidence=evidence)
+
+    def _see_rows(self, pixel_values: torch.Tensor, pictures: torch.Tensor | None) -> Visual:
+        """Pixels of several pictures a row as one batch of rows."""
+        visual = self._see(pixel_values)
+        return visual if pictures is None else rows_of(visual, pictures.tolist())
 
     def remember(self, visual: Visual) -> list[Prepared]:
         """What each fused layer attends to, from what was seen: computed once a picture."""
@@ -186,6 +212,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         pixel_values: torch.Tensor | None = None,
+        pictures: torch.Tensor | None = None,
         visual: Visual | None = None,
         memories: list[Prepared] | None = None,
         fusion_from: torch.Tensor | None = None,
@@ -203,6 +230,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             attention_mask: [b, past + t].
             pixel_values, visual, memories: the pictures, at one of three stages: pixels [b,v,3,h,w], what was seen, or
                 each fused layer's memory. None of them: the bare language model.
+            pictures: how many of the pictures in `pixel_values` each row has, in their order [b]; default one each.
             fusion_from: first position (past included) on which the fusion acts [b]; default 0. A fusion of the prompt
                 acts on as many tokens as it has from there on.
             has_picture: m [b] bool; default all True where pictures are given.
@@ -210,7 +238,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             output_fusion: report each fused layer's weights, ratios and attention (None without a picture).
         """
         if memories is None and (visual is not None or pixel_values is not None):
-            memories = self.remember(visual if visual is not None else self.look(pixel_values))  # type: ignore[arg-type]
+            memories = self.remember(visual or self._see_rows(pixel_values, pictures))  # type: ignore[arg-type]
         embeds = inputs_embeds if inputs_embeds is not None else self.get_input_embeddings()(input_ids)
         current = None
         if memories is not None:

@@ -138,16 +138,14 @@ def assemble(config: VLBMConfig, *, language_file: Path, fresh: bool = False) ->
     import torch
     from safetensors.torch import load_file
 
-    from vlbm.encoders import encoder
     from vlbm.model import VLBMForConditionalGeneration
 
-    spec = encoder(config.encoder)
     model = _skeleton(VLBMForConditionalGeneration, config)
     state = load_file(language_file)
     model.language_model.load_state_dict(state, strict=False, assign=True)
     model.language_model.tie_weights()
     model.language_model.requires_grad_(False)
-    model.encoder.load_state_dict(spec.weights(None))
+    model.encoder.load_state_dict(config.encoder_spec.weights(None))
     with torch.no_grad():
         if fresh:
             for fusion in model.fusions:
@@ -213,11 +211,6 @@ def make_processor(config: VLBMConfig, language: Path) -> VLBMProcessor:
     """The processor of a configuration, with the tokenizer from the language model's folder."""
     from transformers import AutoTokenizer
 
-    from vlbm.encoders import encoder
-    from vlbm.processing import VLBMImageProcessor, VLBMProcessor
+    from vlbm.processing import VLBMProcessor, image_processor
 
-    spec = encoder(config.encoder)
-    images = VLBMImageProcessor(
-        image_size=spec.image_size, views=config.image_views, image_mean=spec.mean, image_std=spec.std
-    )
-    return VLBMProcessor(images, AutoTokenizer.from_pretrained(str(language)))
+    return VLBMProcessor(image_processor(config), AutoTokenizer.from_pretrained(str(language)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate
 
 import torch
 from torch import nn
@@ -123,6 +124,16 @@ def gather(rows: Sequence[Sequence[Visual]]) -> Visual:
     return Visual(grid, Evidence(**joined), None if bool(seen.all()) else seen)
 
 
+def rows_of(visual: Visual, counts: Sequence[int]) -> Visual:
+    """A batch of pictures, of which each row has so many, one after the other -> a batch of rows (see `gather`)."""
+    each = [
+        Visual(visual.grid[n : n + 1], visual.evidence.map(lambda value, n=n: value[n : n + 1]))  # type: ignore[misc]
+        for n in range(len(visual.grid))
+    ]
+    ends = list(accumulate(counts))
+    return gather([each[end - count : end] for end, count in zip(ends, counts, strict=True)])
+
+
 def soft_bins(confidence: torch.Tensor) -> torch.Tensor:
     """A confidence in [0,1] as a soft one-hot over bins that are even in its logit [..., bins]."""
     clipped = confidence.clamp(0.002, 0.998)
@@ -132,6 +143,7 @@ def soft_bins(confidence: torch.Tensor) -> torch.Tensor:
 
 
 def average_views(logits: torch.Tensor, views: int) -> torch.Tensor:
-    """Logits of each view [b*v,c] -> log of the average probability over the views [b,c]."""
-    probabilities = logits.softmax(dim=-1).view(-1, views, logits.shape[-1]).mean(dim=1)
+    """Logits of each view [b*v,c] -> log of the average probability over the views [b,c]; c may be 0."""
+    rows, classes = logits.shape
+    probabilities = logits.softmax(dim=-1).view(rows // views, views, classes).mean(dim=1)
     return probabilities.clamp_min(1e-12).log()

@@ -7,7 +7,6 @@ tokens in the prompt. This module knows nothing of weights.
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import Any
 
 import vlbm._torchvision  # noqa: F401 (must run before transformers)
@@ -19,9 +18,10 @@ from PIL import Image, ImageOps
 from transformers import AutoConfig, AutoImageProcessor, AutoProcessor, BaseImageProcessor, BatchFeature, ProcessorMixin
 
 from vlbm.config import VLBMConfig
-from vlbm.errors import PictureError
+from vlbm.pictures import centre, open_picture, to_rgb, whole
 
-SQUASHABLE = 2.0  # above this ratio of sides, stretching harms more than empty margins
+__all__ = ["VLBMImageProcessor", "VLBMProcessor", "centre", "open_picture", "to_rgb", "whole"]
+
 ANSWER_HEADER = "<|im_start|>assistant\n"
 # SmolLM2's own template, where a message's content may also be a list of parts (transformers' multimodal form): the
 # text of the parts is joined, pictures leave no trace in the text.
@@ -48,47 +48,6 @@ PLAIN_CHAT_TEMPLATE = (
     "{{ '<|im_end|>' + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-
-
-def open_picture(data: bytes) -> Image.Image:
-    """Decode a picture: first frame, upright, RGB on white.
-
-    Raises:
-        PictureError: the bytes are no picture that Pillow can read.
-    """
-    try:
-        with Image.open(BytesIO(data)) as picture:
-            picture.load()
-            return to_rgb(picture)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise PictureError(f"not a picture that can be read: {error}") from error
-
-
-def to_rgb(picture: Image.Image) -> Image.Image:
-    """Upright, and RGB with transparency laid on white."""
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        alpha = picture.convert("RGBA")
-        canvas = Image.new("RGBA", alpha.size, "white")
-        return Image.alpha_composite(canvas, alpha).convert("RGB")
-    return picture.convert("RGB")
-
-
-def whole(picture: Image.Image, size: int) -> Image.Image:
-    """The whole picture in a square: stretched where it is nearly square, else on a ground of its own mean colour."""
-    longer, shorter = max(picture.size), min(picture.size)
-    if longer <= SQUASHABLE * shorter:
-        return picture.resize((size, size), Image.Resampling.BICUBIC)
-    fitted = ImageOps.contain(picture, (size, size), Image.Resampling.BICUBIC)
-    mean = fitted.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
-    canvas = Image.new("RGB", (size, size), mean)
-    canvas.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
-    return canvas
-
-
-def centre(picture: Image.Image, size: int) -> Image.Image:
-    """The centred square of the picture, as wide as its shorter side."""
-    return ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
 
 
 class VLBMImageProcessor(BaseImageProcessor):
@@ -123,13 +82,21 @@ class VLBMImageProcessor(BaseImageProcessor):
 
     def pixels(self, picture: Image.Image) -> torch.Tensor:
         """One RGB picture -> its views [v,3,size,size], normalised."""
+        return self.normalise(self.square(picture))
+
+    def square(self, picture: Image.Image) -> torch.Tensor:
+        """One RGB picture -> its views as bytes [v,3,size,size]."""
         made = [whole(picture, self.image_size)]
         if self.views >= 2:
             made.append(centre(picture, self.image_size))
         if self.views == 4:
             made.extend([ImageOps.mirror(view) for view in made])
         stacked = torch.from_numpy(np.stack([np.asarray(view) for view in made]))  # [v,size,size,3]
-        scaled = stacked.permute(0, 3, 1, 2).float() / 255
+        return stacked.permute(0, 3, 1, 2)
+
+    def normalise(self, views: torch.Tensor) -> torch.Tensor:
+        """Bytes [...,3,h,w] -> what the encoder takes."""
+        scaled = views.float() / 255
         mean, std = torch.tensor(self.image_mean), torch.tensor(self.image_std)
         return (scaled - mean[:, None, None]) / std[:, None, None]
 
@@ -140,6 +107,16 @@ class VLBMImageProcessor(BaseImageProcessor):
         if isinstance(item, bytes):
             return open_picture(item)
         return to_rgb(Image.fromarray(np.asarray(item)))
+
+
+def image_processor(config: VLBMConfig) -> VLBMImageProcessor:
+    """The picture processor of a configuration."""
+    return VLBMImageProcessor(
+        image_size=config.encoder_spec.image_size,
+        views=config.image_views,
+        image_mean=tuple(config.image_mean or ()),
+        image_std=tuple(config.image_std or ()),
+    )
 
 
 class VLBMProcessor(ProcessorMixin):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
@@ -16,8 +17,10 @@ from vlbm.config import VLBMConfig
 from vlbm.encoders import encoder
 from vlbm.errors import ConfigError, WeightsDamaged, WeightsMissing
 
+EVERY_ENCODER = pytest.mark.parametrize("name", vlbm.list_encoders())
 
-@pytest.mark.parametrize("name", vlbm.list_encoders())
+
+@EVERY_ENCODER
 def test_the_grid_is_as_declared(name: str) -> None:
     spec = encoder(name)
     with torch.device("meta"):  # shapes only: VGG19 alone is half a gigabyte
@@ -25,6 +28,45 @@ def test_the_grid_is_as_declared(name: str) -> None:
     assert seen.grid.shape == (2, spec.cells, spec.width)
     assert seen.pooled.shape == (2, spec.width)
     assert seen.logits.shape == (2, spec.classes)
+
+
+@EVERY_ENCODER
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_dtype_and_device_follow(name: str, dtype: torch.dtype) -> None:
+    spec = encoder(name)
+    with torch.device("meta"):
+        made = spec.build().eval().to(dtype)
+        seen = made(torch.empty(1, 3, spec.image_size, spec.image_size, dtype=dtype))
+    assert {value.dtype for value in seen} == {dtype}
+    assert {value.device.type for value in seen} == {"meta"}
+
+
+@EVERY_ENCODER
+@torch.inference_mode()
+def test_a_batch_is_its_parts_and_comes_out_the_same_again(name: str) -> None:
+    made = drawn_weights(name).eval()
+    pixels = torch.randn(2, 3, 64, 64)
+    seen = made(pixels)
+    assert all(torch.equal(value, again) for value, again in zip(seen, made(pixels), strict=True))
+    for number in range(2):
+        for value, alone in zip(seen, made(pixels[number : number + 1]), strict=True):
+            assert torch.isfinite(value).all()
+            assert torch.allclose(value[number], alone[0], rtol=1e-4, atol=1e-4 * float(value.abs().max()))
+    assert not torch.allclose(seen.grid[0], seen.grid[1], rtol=1e-2)
+
+
+def drawn_weights(name: str) -> Any:
+    """A network with weights that are quick to draw, a classifier of nothing and batch statistics of new layers."""
+    with torch.device("meta"):
+        made = encoder(name).build()
+    made.to_empty(device="cpu")
+    torch.manual_seed(0)
+    for key, value in made.state_dict().items():
+        if value.ndim > 1 and "classifier" not in key:
+            value.normal_(std=(2 / value[0].numel()) ** 0.5)
+        else:
+            value.fill_(float("var" in key or (key.endswith("weight") and value.ndim == 1)))
+    return made
 
 
 @pytest.mark.parametrize("name", ["vgg11", "resnet18", "efficientnet_b0", "mobilenet_v3_large", "convnext_tiny"])
@@ -85,13 +127,20 @@ def test_pickles_and_torn_files_are_refused(tmp_path: Path) -> None:
         encoder("resnet18").weights(tmp_path / "torn.safetensors")
 
 
-def test_no_network_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", [name for name in vlbm.list_encoders() if name != "efficientnet_lite0"])
+def test_no_network_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_a: object, **_k: object) -> None:
         raise URLError("no route")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
-    with pytest.raises(WeightsMissing, match=r"vgg11 could not be fetched .*no route.*local file"):
-        encoder("vgg11").weights(None)
+    with pytest.raises(WeightsMissing, match=rf"{name} could not be fetched .*no route.*local file"):
+        encoder(name).weights(None)
+
+
+def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(WeightsMissing, match="install the package that carries it"):
+        encoder("efficientnet_lite0").weights(None)
 
 
 def test_a_configuration_names_what_may_be() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 import vlbm
 from vlbm.cli import EXIT_ERROR, main
@@ -129,6 +130,18 @@ def test_the_encoder_looks_once_at_each_picture(folder: Path) -> None:
     assert seen.looked <= 1
 
 
+def test_the_encoder_learns_where_the_file_says_so(folder: Path) -> None:
+    saved = {}
+    for stages in (0, 1):
+        text = FILE.replace("steps = 4", f"steps = 1\nencoder_stages = {stages}").replace('"run"', f'"run{stages}"')
+        (folder / "mine.toml").write_text(text, encoding="utf-8")
+        assert train(folder)[0] == 0
+        saved[stages] = load_file(folder / f"run{stages}" / "model.safetensors")
+    changed = {key for key, value in saved[0].items() if key.startswith("encoder.") and (value != saved[1][key]).any()}
+    assert changed
+    assert all(key.startswith("encoder.net.layer4.") for key in changed)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -144,6 +157,8 @@ def test_the_encoder_looks_once_at_each_picture(folder: Path) -> None:
         ("width = 32", "width = 33", r"\[new\] width 33 must be a multiple of heads 2"),
         ("layers = 2", "layers = 0", r"\[new\] layers must be at least 1"),
         ("steps = 4", "steps = true", r"\[training\] 'steps' must be int, got bool True"),
+        ("steps = 4", "encoder_stages = 6", "encoder_stages must be 0 to 5, the stages of this encoder, got 6"),
+        ("steps = 4", "encoder_stages = -1", r"\[training\] encoder_stages must not be below 0"),
         ("steps = 4", "steps = 0", r"\[training\] steps must be at least 1"),
         ("steps = 4", "rate = -1", r"\[training\] rate must be above 0"),
         ("concepts_apart = false", "", "share 8 concepts"),

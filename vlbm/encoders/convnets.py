@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 import vlbm._torchvision  # noqa: F401 (must run before torchvision)
-from vlbm.encoders.spec import EncoderSpec, Seen
+from vlbm.encoders.spec import Encoder, EncoderSpec, Seen, Stage
+from vlbm.encoders.stages import by_resolution
 from vlbm.errors import WeightsMissing
 from vlbm.weights_file import read_weights
 
@@ -41,7 +42,7 @@ _ROWS = {
 }
 
 
-class ConvNet(nn.Module):
+class ConvNet(Encoder):
     """A classification network of torchvision, with random weights.
 
     Args:
@@ -59,6 +60,13 @@ class ConvNet(nn.Module):
         features = self._features(pixel_values)  # [b,d_v,h/32,w/32]
         grid = features.flatten(2).transpose(1, 2)  # [b,n,d_v]
         return Seen(grid=grid, pooled=grid.mean(dim=1), logits=self._classify(self.net.avgpool(features)))
+
+    def stages(self) -> list[Stage]:
+        """VGG's five blocks, ResNet's stem and four layers, the resolutions of the others; no classifier."""
+        net = self.net
+        if hasattr(net, "features"):
+            return by_resolution(net.features)
+        return by_resolution([net.conv1, net.bn1, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4])
 
     def _features(self, pixels: torch.Tensor) -> torch.Tensor:
         net = self.net

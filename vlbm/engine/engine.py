@@ -74,17 +74,15 @@ class Engine:
 
     def describe(self) -> EngineInfo:
         """The engine's sizes and parts."""
-        from vlbm.encoders import encoder
-
         config = self.model.config
         return EngineInfo(
             name=self.name,
             context_tokens=context_tokens(config.text_config),
-            image_cells=encoder(config.encoder).cells,
+            image_cells=config.encoder_spec.cells,
             image_tokens=self.processor.picture_tokens,
             parameters=sum(p.numel() for p in self.model.parameters()),
             language_model=str(config.text_config.model_type),
-            encoder=config.encoder,
+            encoder=config.encoder_spec.name,
             fusion=config.fusion,
         )
 
@@ -249,7 +247,7 @@ def _identity(model: Any) -> str:
     """A short digest of what turns a picture into features: configuration and trained parts."""
     digest = hashlib.sha256(model.config.to_json_string().encode())
     for name, value in model.state_dict().items():
-        if name.startswith(("memory.", "evidence.", "fusions.")):
+        if name.startswith(("encoder.", "memory.", "evidence.", "fusions.")):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -17,6 +17,7 @@ from vlbm.data.records import Example
 from vlbm.errors import DataError
 from vlbm.perception import Visual, gather
 from vlbm.tasks import messages
+from vlbm.training.pixels import Pixels
 
 IGNORED = -100
 
@@ -29,22 +30,22 @@ class Encoded:
         prompt: token ids of the question, with the header of the answer.
         target: token ids of the answer, with its end.
         fusion_from: position in the prompt from which the fusion acts.
-        visuals: what was seen of its pictures, each a batch of one.
+        visuals: what was seen of its pictures, each a batch of one; or their pixels, where the encoder learns.
     """
 
     prompt: tuple[int, ...]
     target: tuple[int, ...]
     fusion_from: int
-    visuals: tuple[Visual, ...] = ()
+    visuals: tuple[Visual | Pixels, ...] = ()
 
 
-def encode(processor: Any, example: Example, visuals: Sequence[Visual], *, context: int) -> Encoded:
+def encode(processor: Any, example: Example, visuals: Sequence[Visual | Pixels], *, context: int) -> Encoded:
     """Encode one example.
 
     Args:
         processor: the model's.
         example: what is asked and what should be said.
-        visuals: what was seen of its pictures.
+        visuals: what was seen of its pictures, or their pixels.
         context: tokens that the model holds.
 
     Raises:
@@ -71,7 +72,15 @@ def collate(rows: Sequence[Encoded], *, device: torch.device | str = "cpu") -> d
         labels[number, start:end] = torch.tensor(row.target)
     batch: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "labels": labels}
     if any(row.visuals for row in rows):
-        batch["visual"] = gather([row.visuals for row in rows])
+        batch.update(_pictures([row.visuals for row in rows]))
         batch["fusion_from"] = torch.tensor([row.fusion_from for row in rows])
         batch["has_picture"] = torch.tensor([bool(row.visuals) for row in rows])
     return {key: value.to(device) for key, value in batch.items()}
+
+
+def _pictures(rows: Sequence[tuple[Visual | Pixels, ...]]) -> dict[str, Any]:
+    """What was seen, as one batch; or pixels [pictures,v,3,h,w], and how many pictures each row has [b]."""
+    pixels = [picture.values() for row in rows for picture in row if isinstance(picture, Pixels)]
+    if not pixels:
+        return {"visual": gather([[visual for visual in row if isinstance(visual, Visual)] for row in rows])}
+    return {"pixel_values": torch.stack(pixels), "pictures": torch.tensor([len(row) for row in rows])}

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from vlbm.errors import ConfigError, DataError
+from vlbm.perception import Visual
 from vlbm.training.encoded import Encoded, collate
 from vlbm.training.lower import LowerLayers
 from vlbm.training.optimiser import is_gate, parameter_groups, schedule
@@ -60,7 +61,8 @@ class Fit:
         accelerator: accelerate's; by default one on the CPU or GPU that is there.
 
     Raises:
-        DataError: there are no examples.
+        DataError: there are no examples, or they hold no pixels for an encoder that learns.
+        ConfigError: the encoder has fewer stages than are to learn.
     """
 
     def __init__(
@@ -85,6 +87,11 @@ class Fit:
         self.model = model
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name.startswith(PARTS[plan.trained]))
+        model.train_encoder(plan.encoder_stages)
+        if plan.encoder_stages and any(isinstance(v, Visual) for row in (*train, *held_out) for v in row.visuals):
+            raise DataError(
+                f"encoder_stages {plan.encoder_stages} needs pixels, but examples hold what was seen before"
+            )
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         groups = parameter_groups(self.parameters.items(), rate=plan.rate, gate_rate=plan.gate_rate)
         optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))

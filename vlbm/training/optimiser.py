@@ -1,6 +1,7 @@
 """Which parameters decay, which learn faster, and how the rate changes over a training.
 
-No weight decay on alpha, beta and gates, which would pull the picture out of the model, nor on vectors and embeddings.
+No weight decay on alpha, beta and gates, which would pull the picture out of the model, nor on vectors (norms, biases),
+scales of layers and embeddings.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from torch import nn
 
 DECAY = 0.01
+PLAIN = ("embedding", ".kind.", ".rank.", "layer_scale")
 FLOOR = 0.05  # of the peak rate, at the end
 
 
@@ -29,7 +31,7 @@ def parameter_groups(
     for name, parameter in named:
         if is_gate(name):
             gates.append(parameter)
-        elif parameter.ndim < 2 or any(part in name for part in ("embedding", ".kind.", ".rank.")):
+        elif parameter.ndim < 2 or any(part in name for part in PLAIN):
             plain.append(parameter)
         else:
             decayed.append(parameter)

@@ -24,9 +24,10 @@ class Plan:
         clip: largest norm of the gradient.
         precision: "no" is float32; "bf16" and "fp16" are mixed.
         trained: "fusion" is projection and fusions, from the examples that have pictures; "all" is the language model
-            too. The encoder is frozen.
+            too.
         lower_cache_gb: memory for what frozen layers below the first fusion make of the training examples (see
             `lower`), in gigabytes; 0 computes it each time.
+        encoder_stages: so many of the encoder's last stages learn too; 0 freezes it, and what it saw is kept on disk.
         evaluate_every: steps between evaluations on held-out examples, each of which is also a checkpoint.
         patience: evaluations without gain that end the training; the best weights stay.
         seed: of everything random.
@@ -42,6 +43,7 @@ class Plan:
     precision: Precision = "no"
     trained: Trained = "fusion"
     lower_cache_gb: float = 4.0
+    encoder_stages: int = 0
     evaluate_every: int = 100
     patience: int = 5
     seed: int = 0
@@ -53,7 +55,7 @@ class Plan:
         for name in ("rate", "gate_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("warmup", "lower_cache_gb"):
+        for name in ("warmup", "lower_cache_gb", "encoder_stages"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must not be below 0, got {getattr(self, name)}")
         if self.batch % self.accumulate:

@@ -23,6 +23,7 @@ from vlbm.tokenizer import train_tokenizer
 from vlbm.training.curves import write_curves
 from vlbm.training.encoded import Encoded, encode
 from vlbm.training.fit import Fit, Point, trained_count
+from vlbm.training.pixels import PixelPictures
 from vlbm.training.seen import SeenPictures
 from vlbm.training.settings import NEW, Settings
 
@@ -69,7 +70,12 @@ def train(settings: Settings, *, cache_dir: Path, tell: Tell) -> Trained:
     check_splits(splits, concepts=settings.data.concepts_apart)
     torch.manual_seed(settings.training.seed)
     model, processor = make_model(settings, splits["train"])
-    pictures = SeenPictures(model, processor, cache_dir / "seen")
+    model.train_encoder(settings.training.encoder_stages)  # too many are said before pictures are looked at
+    pictures = (
+        PixelPictures(processor)
+        if settings.training.encoder_stages
+        else SeenPictures(model, processor, cache_dir / "seen")
+    )
     encoded = {
         name: encode_all(model, processor, examples, pictures, problems, partial(_looking, tell, name))
         for name, examples in splits.items()
@@ -106,7 +112,7 @@ def make_model(settings: Settings, examples: Sequence[Example]) -> tuple[Any, An
         language,
         tokenizer=tokenizer,
         encoder=wanted.encoder,
-        encoder_weights=wanted.encoder_weights,  # type: ignore[arg-type]  # a file's name is a path here
+        encoder_weights=wanted.encoder_weights,  # type: ignore[arg-type]  # a word that is none is a path here
         fusion=wanted.fusion,
         fusion_layers=None if wanted.fusion_layers is None else tuple(wanted.fusion_layers),
         fusion_heads=wanted.fusion_heads,
@@ -118,13 +124,13 @@ def encode_all(
     model: Any,
     processor: Any,
     examples: Sequence[Example],
-    pictures: SeenPictures,
+    pictures: SeenPictures | PixelPictures,
     problems: list[str],
     tell: Callable[[int, int], None],
 ) -> list[Encoded]:
     """Encode examples; those that cannot be used are added to `problems`.
 
-    Pictures stay in memory: about 250 KB each with a grid of 49 x 1280.
+    Pictures stay in memory: about 250 KB each with a grid of 49 x 1280, 150 KB as pixels of 224 x 224.
     """
     context = context_tokens(model.config.text_config)
     found = list[Encoded]()

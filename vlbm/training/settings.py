@@ -18,7 +18,8 @@
     [training]
     steps = 2000
 
-Paths are relative to the file. It knows the file, and nothing of what is done with it.
+Paths are relative to the file; what may also be a name is a path where there is such a file or folder. It knows the
+file, and nothing of what is done with it.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-from vlbm.encoders import list_encoders
+from vlbm.encoders import list_encoders, names_tower
 from vlbm.errors import ConfigError
 from vlbm.fusion import list_fusions
 from vlbm.language import Sizes, from_scratch
 from vlbm.training.plan import Plan
 
 NEW = "new"
+WORDS = {NEW, "pretrained", "random", *list_encoders()}  # never a path, whatever lies beside the file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,24 +46,25 @@ class ModelSettings:
 
     Attributes:
         language_model: "new" (see `NewSettings`), one that comes with weights, a folder, or a name on a hub.
-        encoder, fusion: names of the registries.
+        encoder: a name of the registry, or a vision tower's folder or name on a hub.
+        fusion: a name of the registry.
         encoder_weights: "pretrained", "random" or a file.
         fusion_layers: by default the upper half.
         fusion_heads, fusion_head_width: of the attention over the picture.
     """
 
-    language_model: str
-    encoder: str = "efficientnet_lite0"
-    encoder_weights: str = "pretrained"
+    language_model: str | Path
+    encoder: str | Path = "efficientnet_lite0"
+    encoder_weights: str | Path = "pretrained"
     fusion: str = "weighted_sum"
     fusion_layers: list[int] | None = None
     fusion_heads: int = 6
     fusion_head_width: int = 64
 
     def __post_init__(self) -> None:
-        for name, allowed in (("encoder", list_encoders()), ("fusion", list_fusions())):
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"unknown {name} {getattr(self, name)!r}: use one of {', '.join(allowed)}")
+        names_tower(self.encoder)  # refuses what can be no encoder
+        if self.fusion not in list_fusions():
+            raise ConfigError(f"unknown fusion {self.fusion!r}: use one of {', '.join(list_fusions())}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +180,8 @@ def _value(hint: Any, value: Any, name: str, place: str, folder: Path) -> Any:
         return _make(hint, value, name, folder)
     kinds = _kinds(hint)
     if Path in kinds and isinstance(value, str):
-        return folder / value
+        named = str in kinds and (value in WORDS or not (folder / value).exists())
+        return value if named else folder / value
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     wanted = tuple(kind for kind in kinds if kind is not Path)
