@@ -133,8 +133,9 @@ def _examples(report: Mapping[str, Any]) -> Iterator[str]:
         rows = [row for row in report["answers"] if row["table"] == name]
         ways = [way for way in WAYS if any(way in row["answers"] for row in rows)]
         yield f"\n## Answers: {name}\n"
-        yield f"The best and the worst answers with the right picture, of {report['tables'][name]['questions']}, ranked"
-        yield "by ROUGE-L and then by their place in the file; of the first model.\n"
+        count = report["tables"][name]["questions"]
+        yield f"The best and the worst of {count} answers (with the right picture, where there is one), ranked by"
+        yield "ROUGE-L and then by their place in the file; of the first model.\n"
         titles = ["rank", "ROUGE-L", "picture", "question", "reference", *ways]
         yield from _table(titles, [[*_asked(row), *(row["answers"].get(way, "") for way in ways)] for row in rows])
 
