@@ -211,6 +211,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         self,
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
         pixel_values: torch.Tensor | None = None,
         pictures: torch.Tensor | None = None,
         visual: Visual | None = None,
@@ -228,6 +229,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         Args:
             input_ids: [b,t].
             attention_mask: [b, past + t].
+            position_ids: [b,t]; `generate` makes them where prompts are padded.
             pixel_values, visual, memories: the pictures, at one of three stages: pixels [b,v,3,h,w], what was seen, or
                 each fused layer's memory. None of them: the bare language model.
             pictures: how many of the pictures in `pixel_values` each row has, in their order [b]; default one each.
@@ -252,6 +254,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
                 input_ids=None if inputs_embeds is not None else input_ids,
                 inputs_embeds=inputs_embeds,
                 attention_mask=attention_mask,
+                position_ids=position_ids,
                 past_key_values=past_key_values,
                 labels=labels,
                 **kwargs,
@@ -294,10 +297,14 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         return _Pass(fusions=self.fusions, memories=memories, tokens=current, active=active)
 
     @torch.no_grad()
-    def generate(self, *args: Any, pixel_values: torch.Tensor | None = None, **kwargs: Any) -> Any:
-        """transformers' generate; pictures are encoded once, before the first token."""
+    def generate(
+        self, *args: Any, pixel_values: torch.Tensor | None = None, visual: Visual | None = None, **kwargs: Any
+    ) -> Any:
+        """transformers' generate; pictures are encoded and remembered once, before the first token."""
         if pixel_values is not None:
-            kwargs["memories"] = self.remember(self.look(pixel_values))
+            visual = self.look(pixel_values)
+        if visual is not None:
+            kwargs["memories"] = self.remember(visual)
         return super().generate(*args, **kwargs)  # type: ignore[misc]
 
 

@@ -11,6 +11,7 @@ from tests.vlbm.conftest import drawn
 from vlbm.data.readers.coco import read_coco
 from vlbm.data.readers.flickr import read_flickr
 from vlbm.data.readers.parallel import read_commute, read_multi30k
+from vlbm.data.records import read_jsonl, write_jsonl
 from vlbm.errors import DataError
 
 
@@ -88,14 +89,16 @@ def test_commute(tmp_path: Path, pictures: Path) -> None:
     right = written(tmp_path / "right", "le chauve-souris\nla batte\nx\n")
     wrong = written(tmp_path / "wrong", "la batte\nle chauve-souris\nx\n")
     names = written(tmp_path / "img", "1.jpg\n2.jpg\n1.jpg\n")
-    found, problems = read_commute(source, right, wrong, names, pictures, language="fr")
-    assert [(c.picture.name, c.right, c.wrong) for c in found] == [
-        ("1.jpg", "le chauve-souris", "la batte"),
-        ("2.jpg", "la batte", "le chauve-souris"),
+    read = read_commute(source, right, wrong, names, pictures, language="fr")
+    assert [(e.pictures[0].name, e.text, e.target, e.wrong, e.task, e.language) for e in read.examples] == [
+        ("1.jpg", "the bat", "le chauve-souris", "la batte", "translate", "fr"),
+        ("2.jpg", "the bat", "la batte", "le chauve-souris", "translate", "fr"),
     ]
-    assert [str(problem) for problem in problems] == ["line 3: the right and the wrong translation are the same"]
+    write_jsonl(pictures / "data.jsonl", read.examples)
+    assert read_jsonl(pictures / "data.jsonl").examples == read.examples
+    assert [str(problem) for problem in read.problems] == ["line 3: the right and the wrong translation are the same"]
     empty = written(tmp_path / "empty", "\n")
-    with pytest.raises(DataError, match="no usable line; line 1: a text is empty"):
+    with pytest.raises(DataError, match="no usable example; line 1: a text is empty"):
         read_commute(empty, empty, empty, empty, pictures, language="fr")
     with pytest.raises(DataError, match="cannot be read"):
         read_commute(source, right, wrong, tmp_path / "none", pictures, language="fr")

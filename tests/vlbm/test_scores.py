@@ -29,6 +29,22 @@ def test_equal_texts_have_the_highest_scores() -> None:
     }
     assert all("version:" in row.signature and "nrefs:1" in row.signature for row in found.values())
     assert "tok:13a" in found["BLEU"].signature
+    assert all(row.interval.low == pytest.approx(row.interval.high) for row in found.values())
+
+
+def test_scores_have_the_intervals_of_a_bootstrap() -> None:
+    hypotheses = [texts[0] if n % 2 else "something else here today" for n, texts in enumerate(APART)]
+    found = score(hypotheses, APART, seed=3)
+    assert [row.name for row in found] == ["BLEU", "chrF", "ROUGE-L", "CIDEr-D"]
+    for row in found:
+        assert row.interval.low < row.value < row.interval.high
+    assert found == score(hypotheses, APART, seed=3)
+
+
+def test_a_resample_without_any_match_has_its_interval() -> None:
+    found = {row.name: row.interval for row in score(["a b c d e", "z"], [["a b c d e"], ["f g h i j"]])}
+    assert found["BLEU"].low == 0
+    assert found["BLEU"].high == 100
 
 
 def test_other_texts_have_none() -> None:

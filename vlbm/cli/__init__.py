@@ -13,6 +13,7 @@ import click
 
 from vlbm.cli.caption import caption
 from vlbm.cli.data import data
+from vlbm.cli.eval import evaluate
 from vlbm.cli.info import info
 from vlbm.cli.prove import prove
 from vlbm.cli.train import train
@@ -28,7 +29,7 @@ class _Group(click.Group):
         try:
             return super().invoke(context)
         except VLBMError as error:
-            click.echo(f"vlbm: {error}", err=True)
+            click.echo(f"vlbm: {' '.join(str(error).split())}", err=True)
             sys.exit(EXIT_ERROR)
 
 
@@ -38,5 +39,5 @@ def main() -> None:
     """Visually augmented language models."""
 
 
-for _command in (caption, data, info, prove, train):
+for _command in (caption, data, evaluate, info, prove, train):
     main.add_command(_command)

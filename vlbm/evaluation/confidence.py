@@ -65,8 +65,10 @@ def bootstrap_mean(values: Sequence[float], seed: int, resamples: int = RESAMPLE
     return Interval(float(data.mean()), float(low), float(high))
 
 
-def wilson(hits: int, count: int) -> Interval:
+def wilson(hits: float, count: int) -> Interval:
     """The share of hits with the score interval of Wilson 1927, which holds for few pictures and shares near 0 or 1.
+
+    Half a hit is a tie.
 
     Raises:
         ValueError: count is below 1, or hits is not from 0 to count.

@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import vlbm._torchvision  # noqa: F401 (must run before transformers)
+
+# isort: split
 import torch
 
 from vlbm.assembly import EncoderWeights, build

@@ -11,6 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import vlbm._torchvision  # noqa: F401 (must run before transformers)
+
+# isort: split
 import torch
 
 from vlbm.assembly import build

@@ -4,27 +4,16 @@ Multi30k (Elliott et al. 2016; github.com/multi30k/dataset) keeps a text file a 
 file with a picture's name a line (`image_splits/train.txt`; lines of the caption task read `name.jpg#2`).
 
 CoMMuTE (Futeral et al. 2023; github.com/MatthieuFP/CoMMuTE) has, for each language, four files of equal length: the
-ambiguous source, the right translation, the wrong one, and the picture's name.
+ambiguous source, the right translation, the wrong one, and the picture's name. Its examples are contrasts: they have
+what is `wrong`, and `write_jsonl` writes them as a file for `vlbm eval`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from vlbm.data.records import Example, Problem, Read, inside, kept
 from vlbm.errors import DataError
-
-
-@dataclass(frozen=True, slots=True)
-class Contrast:
-    """A source with a picture, and two targets of which only the first fits the picture."""
-
-    picture: Path
-    source: str
-    right: str
-    wrong: str
-    language: str
 
 
 def read_multi30k(source: Path, target: Path, names: Path, pictures: Path, *, language: str) -> Read:
@@ -51,10 +40,8 @@ def read_multi30k(source: Path, target: Path, names: Path, pictures: Path, *, la
     return kept(source, examples, problems)
 
 
-def read_commute(
-    source: Path, right: Path, wrong: Path, names: Path, pictures: Path, *, language: str
-) -> tuple[tuple[Contrast, ...], tuple[Problem, ...]]:
-    """Contrasts, and the lines that were left out.
+def read_commute(source: Path, right: Path, wrong: Path, names: Path, pictures: Path, *, language: str) -> Read:
+    """Contrasts: translations with pictures, and the translation that the picture rules out.
 
     Args:
         source, right, wrong, names: the four files of a language.
@@ -64,19 +51,18 @@ def read_commute(
     Raises:
         DataError: a file is not there, lengths differ, or nothing is usable.
     """
-    found, problems = list[Contrast](), list[Problem]()
+    examples, problems = list[Example](), list[Problem]()
     for number, (text, good, bad, name) in enumerate(_rows(source, right, wrong, names), start=1):
         try:
             if not text or not good or not bad:
                 raise ValueError("a text is empty")
             if good == bad:
                 raise ValueError("the right and the wrong translation are the same")
-            found.append(Contrast(inside(pictures, name), text, good, bad, language))
+            shown = (inside(pictures, name),)
+            examples.append(Example(shown, good, task="translate", text=text, language=language, wrong=bad))
         except ValueError as error:
             problems.append(Problem(number, str(error)))
-    if not found:
-        raise DataError(f"{source} has no usable line" + (f"; {problems[0]}" if problems else ""))
-    return tuple(found), tuple(problems)
+    return kept(source, examples, problems)
 
 
 def _rows(*paths: Path) -> list[tuple[str, ...]]:

@@ -1,0 +1,113 @@
+"""`vlbm eval`: measure models on a file of examples, into a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vlbm.cli.terminal import bars, say
+
+if TYPE_CHECKING:
+    from vlbm.evaluation.evaluate import Candidate
+
+NARROWEST = 150  # characters that a table needs; a narrower terminal wraps it
+
+
+@click.command("eval")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    default=("packaged",),
+    show_default=True,
+    help="'packaged', a folder, or a name on a hub; several are the seeds of one training.",
+)
+@click.option("--train", type=click.Path(path_type=Path), help="Training examples, for the nearest neighbour baseline.")
+@click.option("--split", help="Evaluate on the examples of this split.  [default: all]")
+@click.option("--pictures", type=click.Path(path_type=Path), help="Folder of pictures.  [default: each file's own]")
+@click.option("--limit", type=click.IntRange(1), help="Evaluate on the first so many examples.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("evaluation"), show_default=True)
+@click.option("--max-tokens", default=40, show_default=True, type=click.IntRange(1), help="Tokens of an answer.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of swaps and resampling.")
+@click.option("--batch", default=16, show_default=True, type=click.IntRange(1), help="Questions at a time.")
+@click.option("--cache", type=click.Path(path_type=Path), help="What encoders saw.  [default: vlbm's cache]")
+def evaluate(
+    data: Path,
+    models: tuple[str, ...],
+    train: Path | None,
+    split: str | None,
+    pictures: Path | None,
+    limit: int | None,
+    out: Path,
+    max_tokens: int,
+    seed: int,
+    batch: int,
+    cache: Path | None,
+) -> None:
+    """Measure how well models answer the examples in the file DATA (docs/data.md), and whether they use the picture.
+
+    Writes report.json, report.md and plots into a folder; docs/evaluation.md says how to read them.
+    """
+    from vlbm.evaluation.dataset import read_source, read_training
+    from vlbm.evaluation.evaluate import evaluate as run
+    from vlbm.evaluation.markdown import write_markdown
+    from vlbm.evaluation.measure import Plan
+    from vlbm.evaluation.plots import need_matplotlib, write_plots
+    from vlbm.evaluation.report import MARKDOWN, build, write_json
+    from vlbm.packaged import default_cache_dir
+
+    need_matplotlib()
+    source = read_source(data, pictures=pictures, split=split, limit=limit)
+    known = read_training(train, pictures=pictures) if train else None
+    candidates = [_load(name) for name in models]
+    with bars() as tell:
+        made = run(
+            candidates,
+            source,
+            train=known,
+            plan=Plan(max_tokens=max_tokens, batch=batch, seed=seed),
+            cache_dir=cache or default_cache_dir(),
+            tell=tell,
+        )
+    report = build(made)
+    write_json(report, out)
+    write_markdown(report, out, write_plots(report, out))
+    _show(report)
+    click.echo(f"written to {out / MARKDOWN}")
+
+
+def _load(name: str) -> Candidate:
+    """A model where it computes fastest."""
+    import torch
+
+    import vlbm
+    from vlbm.evaluation.evaluate import Candidate
+
+    model: Any
+    model, processor = vlbm.load(name, progress=say)
+    return Candidate(name, model.to("cuda" if torch.cuda.is_available() else "cpu"), processor)
+
+
+def _show(report: dict[str, Any]) -> None:
+    """The tables on the terminal, and what weakens them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from vlbm.evaluation.markdown import grid
+
+    console = Console()
+    console.width = max(console.width, NARROWEST)
+    for name, table in report["tables"].items():
+        titles, rows = grid(table)
+        shown = Table(*titles, title=f"{name}: {table['questions']} questions, {table['pictures']} pictures")
+        for row in rows:
+            shown.add_row(*row)
+        console.print(shown)
+    for model, found in zip(report["models"], report["drift"], strict=True):
+        same = found["same"] / found["prompts"]
+        click.echo(f"{model['name']}, text alone: largest logit difference {found['largest']}, {same:.0%} same answers")
+    for warning in [*report["warnings"], *(f"left out: {problem}" for problem in report["left_out"])]:
+        say(warning)
