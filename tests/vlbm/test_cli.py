@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import vlbm
 from tests.vlbm.conftest import drawn
-from vlbm.cli import main
+from vlbm.cli import EXIT_ERROR, main
 from vlbm.cli.caption import EXIT_LEFT_OUT
 
 
@@ -79,5 +79,23 @@ def test_prepares_data_from_a_cache(tmp_path: Path, stamp_folder: Path, monkeypa
     from vlbm.data import stamps
 
     monkeypatch.setattr(stamps, "INSTALLED", stamp_folder)
-    result = CliRunner().invoke(main, ["data", "prepare", "--cache", str(tmp_path)])
-    assert result.stdout == f"8 captioned stamps in {stamp_folder} (GPL-2)\n"
+    command = ["data", "prepare", "stamps", "--cache", str(tmp_path), "--language", "en", "--language", "de"]
+    result = CliRunner().invoke(main, command)
+    folder = tmp_path / "data" / "stamps"
+    assert result.stdout.splitlines() == [
+        f"stamps: 16 examples, 8 concepts, 8 pictures (GPL-2) in {folder}",
+        "no leak between splits: stamps",
+    ]
+    made = (folder / "SOURCE.json").stat().st_mtime_ns
+    assert CliRunner().invoke(main, command).stdout == result.stdout
+    assert (folder / "SOURCE.json").stat().st_mtime_ns == made
+    listed = CliRunner().invoke(main, ["data", "list", "--cache", str(tmp_path)]).stdout.splitlines()
+    assert [line.partition(":")[0] for line in listed] == ["stamps", "emoji", "foods"]
+    assert listed[0].endswith("; prepared in de, en")
+    assert listed[1].endswith("; not prepared")
+
+
+def test_unknown_sources_are_one_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["data", "prepare", "pets", "--cache", str(tmp_path)])
+    assert result.exit_code == EXIT_ERROR
+    assert result.stderr == "vlbm: unknown source 'pets': use one of stamps, emoji, foods\n"

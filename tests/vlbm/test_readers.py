@@ -102,3 +102,15 @@ def test_commute(tmp_path: Path, pictures: Path) -> None:
         read_commute(empty, empty, empty, empty, pictures, language="fr")
     with pytest.raises(DataError, match="cannot be read"):
         read_commute(source, right, wrong, tmp_path / "none", pictures, language="fr")
+
+
+def test_other_encodings_are_an_error_in_words(tmp_path: Path, pictures: Path) -> None:
+    bad = tmp_path / "latin"
+    bad.write_bytes("1.jpg#0\tgrün\n".encode("latin-1"))
+    with pytest.raises(DataError, match="latin is not UTF-8"):
+        read_flickr(bad, pictures)
+    with pytest.raises(DataError, match="latin is not UTF-8"):
+        read_multi30k(bad, bad, bad, pictures, language="de")
+    marked = tmp_path / "marked"
+    marked.write_bytes("1.jpg#0\tgrün\r\n".encode("utf-8-sig"))
+    assert read_flickr(marked, pictures).examples[0].target == "grün"

@@ -62,10 +62,51 @@ def test_a_broken_line_is_named_and_the_rest_is_kept(folder: Path, line: str, me
     assert str(read.problems[0]).startswith("line 2: ")
 
 
-def test_bytes_that_are_no_text_are_one_line(folder: Path) -> None:
-    (folder / "data.jsonl").write_bytes(b'{"target": "\xff"}\n{"target": "a"}\n')
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"target": "\xff"}', "not UTF-8: byte 0xff at 12"),
+        ('{"target": "a"}'.encode("utf-16"), "not UTF-8: byte 0xff at 0"),
+        (b'{"target": "a\x00b"}', "not JSON: Invalid control character"),
+        (b"\x00\x00\x00", "not JSON"),
+        (b'{"target": "a\\u0000b"}', "'target' has a NUL character"),
+        (b'{"target": "a", "text": "\\ud800"}', "'text' has half of a surrogate pair"),
+        (b'{"target": "a", "image": "1\\u0000.jpg"}', "has a NUL character in its name"),
+        (b'{"target": "a", "image": "cats"}', "picture 'cats' is a folder"),
+        (b'{"target": "a", "image": "."}', "picture '.' is a folder"),
+        (b'{"target": "a", "image": "1.jpg/2.jpg"}', "is not there"),
+        (b'{"target": "a", "image": "' + b"x" * 300 + b'"}', "cannot be read: File name too long"),
+        (b'{"target": "a", "image": "out.jpg"}', "picture 'out.jpg' is a link that leads outside"),
+        (b'{"target": "a", "image": "outside/1.jpg"}', "is a link that leads outside"),
+        (b"[" * 100_000, "not JSON: nested too deeply"),
+    ],
+)
+def test_hostile_bytes_are_one_line(folder: Path, line: bytes, message: str) -> None:
+    outside = folder.parent / f"{folder.name}-outside"
+    outside.mkdir()
+    (outside / "1.jpg").write_bytes(drawn())
+    (folder / "out.jpg").symlink_to(outside / "1.jpg")
+    (folder / "outside").symlink_to(outside)
+    (folder / "data.jsonl").write_bytes(b'{"target": "before"}\r\n' + line + b'\r\n{"target": "after"}\r\n')
     read = read_jsonl(folder / "data.jsonl")
-    assert (len(read.examples), read.problems[0].line) == (1, 1)
+    assert [example.target for example in read.examples] == ["before", "after"]
+    assert [problem.line for problem in read.problems] == [2]
+    assert message in read.problems[0].message
+
+
+def test_a_mark_at_the_start_and_windows_line_ends_are_fine(folder: Path) -> None:
+    (folder / "data.jsonl").write_bytes(b'\xef\xbb\xbf{"image": "1.jpg", "target": "a"}\r\n\r\n{"target": "b"}\r\n')
+    read = read_jsonl(folder / "data.jsonl")
+    assert not read.problems
+    assert [example.target for example in read.examples] == ["a", "b"]
+
+
+def test_links_inside_and_a_linked_folder_are_fine(folder: Path) -> None:
+    (folder / "link.jpg").symlink_to("1.jpg")
+    (folder / "data.jsonl").write_bytes(b'{"image": "link.jpg", "target": "a"}\n')
+    linked = folder.parent / f"{folder.name}-linked"
+    linked.symlink_to(folder)
+    assert read_jsonl(linked / "data.jsonl").examples[0].pictures == (linked / "link.jpg",)
 
 
 def test_a_file_without_use_is_an_error(folder: Path) -> None:

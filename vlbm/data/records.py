@@ -10,6 +10,7 @@ pictures are opened later, by whoever needs them. docs/data.md describes the for
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def read_jsonl(path: Path, pictures: Path | None = None) -> Read:
     folder = pictures or path.parent
     examples, problems = list[Example](), list[Problem]()
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     for number, line in enumerate(lines, start=1):
@@ -116,10 +117,7 @@ def parse(line: bytes, folder: Path) -> Example:
     Raises:
         ValueError: it is not one; the message says why.
     """
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"not JSON: {error}") from None
+    row = _json(line)
     if not isinstance(row, dict):
         raise ValueError(f"a JSON object is wanted, this is {type(row).__name__}")
     if unknown := sorted(row.keys() - set(_KEYS)):
@@ -133,7 +131,28 @@ def parse(line: bytes, folder: Path) -> Example:
     for key, value in texts.items():
         if not isinstance(value, str):
             raise ValueError(f"{key!r} must be a text, this is {type(value).__name__}")
+    for key, value in {"target": target, **texts}.items():
+        if fault := _fault(value):
+            raise ValueError(f"{key!r} has {fault}")
     return Example(pictures=tuple(inside(folder, name) for name in _names(row)), target=target, task=task, **texts)
+
+
+def _json(line: bytes) -> Any:
+    try:
+        return json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8: byte 0x{line[error.start]:02x} at {error.start}") from None
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("not JSON: nested too deeply") from None
+
+
+def _fault(text: str) -> str | None:
+    """What JSON can escape but no tokenizer or file can take."""
+    if "\0" in text:
+        return "a NUL character"
+    return "half of a surrogate pair" if any("\ud800" <= letter <= "\udfff" for letter in text) else None
 
 
 def _names(row: dict[str, Any]) -> list[Any]:
@@ -149,15 +168,24 @@ def inside(folder: Path, name: Any) -> Path:
     """A picture's file.
 
     Raises:
-        ValueError: the name leads outside the folder, or there is no such file.
+        ValueError: the name leads outside the folder (by itself or by a link), or there is no such file.
     """
     if not isinstance(name, str) or not name:
         raise ValueError("a picture's name must be a text that is not empty")
+    if fault := _fault(name):
+        raise ValueError(f"picture {name!r} has {fault} in its name")
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts:
         raise ValueError(f"picture {name!r} must lie inside the folder of pictures")
-    if not (path := folder / place).is_file():
-        raise ValueError(f"picture {name!r} is not there")
+    path = folder / place
+    try:
+        there, kind = path.is_file(), path.is_dir()
+    except OSError as error:
+        raise ValueError(f"picture {name[:80]!r} cannot be read: {error.strerror}") from None
+    if not there:
+        raise ValueError(f"picture {name!r} is {'a folder' if kind else 'not there'}")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"picture {name!r} is a link that leads outside the folder of pictures")
     return path
 
 

@@ -1,28 +1,25 @@
 """The Tux Paint stamps: about 950 cut-outs, each with an English caption, from Debian's `tuxpaint-stamps-default`.
 
-Finds them where the package is installed, else fetches the package with `apt-get download` and unpacks it (neither
-needs root). Licence of pictures and captions: GPL-2. This module knows files and captions, not models.
+Licence of pictures and captions: GPL-2. This module knows files and captions, not models; `vlbm.data.debian` finds
+the package.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vlbm.data.debian import DebianPackage, Progress, find
 from vlbm.errors import DataError
 
 PACKAGE = "tuxpaint-stamps-default"
 LICENCE = "GPL-2"
 INSTALLED = Path("/usr/share/tuxpaint/stamps")
 INSIDE = Path("usr/share/tuxpaint/stamps")
+DEBIAN = DebianPackage(PACKAGE, "160 MB", INSIDE, "*/*.png")
 # Letters, numbers, coins and the like: the encoder cannot tell them apart, and their captions would be guesses.
 LEFT_OUT = ("symbols/alphabets", "symbols/math", "symbols/money", "symbols/chess", "symbols/music", "symbols/faces")
-
-Progress = Callable[[str], None]
 
 _STARTS = re.compile(r"^(A|An|The|Some|Two|Three|Our) ", re.ASCII)
 _TRIVIA = (
@@ -68,31 +65,7 @@ def find_stamps(cache_dir: Path, tell: Progress) -> Path:
     Raises:
         DataError: the package is not installed and cannot be fetched.
     """
-    for folder in (INSTALLED, cache_dir / PACKAGE / INSIDE):
-        if any(folder.glob("*/*.png")):
-            return folder
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    for tool in ("apt-get", "dpkg"):
-        if shutil.which(tool) is None:
-            raise DataError(f"{PACKAGE} is not installed and {tool} is not here to fetch it: install it from Debian")
-    package = next(iter(sorted(cache_dir.glob(f"{PACKAGE}_*.deb"))), None)
-    if package is None:
-        tell(f"Fetching {PACKAGE} (160 MB)")
-        _run(["apt-get", "download", PACKAGE], cache_dir)
-        package = next(iter(sorted(cache_dir.glob(f"{PACKAGE}_*.deb"))))
-    tell(f"Unpacking {package.name}")
-    unpacked = cache_dir / f"{PACKAGE}.part"
-    shutil.rmtree(unpacked, ignore_errors=True)
-    _run(["dpkg", "-x", package.name, unpacked.name], cache_dir)
-    unpacked.rename(cache_dir / PACKAGE)  # only a whole copy ever has the final name
-    package.unlink()
-    return cache_dir / PACKAGE / INSIDE
-
-
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 (fixed commands)
-    if done.returncode:
-        raise DataError(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}")
+    return find(DEBIAN, cache_dir, tell, installed=INSTALLED)
 
 
 def read_stamps(folder: Path) -> list[Stamp]:

@@ -22,12 +22,14 @@ def read_flickr(captions: Path, pictures: Path) -> Read:
         pictures: the folder of the pictures.
 
     Raises:
-        DataError: the file is not there, or has not one usable caption.
+        DataError: the file is not there or no UTF-8, or has not one usable caption.
     """
     try:
-        lines = captions.read_text(encoding="utf-8").split("\n")
+        lines = captions.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise DataError(f"{captions} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{captions} is not UTF-8: {error}") from error
     split, titles = _form(lines[0])
     examples, problems = list[Example](), list[Problem]()
     for number, line in enumerate(lines, start=1):

@@ -26,7 +26,7 @@ def read_multi30k(source: Path, target: Path, names: Path, pictures: Path, *, la
         language: of the target.
 
     Raises:
-        DataError: a file is not there, lengths differ, or nothing is usable.
+        DataError: a file is not there or no UTF-8, lengths differ, or nothing is usable.
     """
     examples, problems = list[Example](), list[Problem]()
     for number, (text, wanted, name) in enumerate(_rows(source, target, names), start=1):
@@ -49,7 +49,7 @@ def read_commute(source: Path, right: Path, wrong: Path, names: Path, pictures: 
         language: of the translations.
 
     Raises:
-        DataError: a file is not there, lengths differ, or nothing is usable.
+        DataError: a file is not there or no UTF-8, lengths differ, or nothing is usable.
     """
     examples, problems = list[Example](), list[Problem]()
     for number, (text, good, bad, name) in enumerate(_rows(source, right, wrong, names), start=1):
@@ -75,7 +75,9 @@ def _rows(*paths: Path) -> list[tuple[str, ...]]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8: {error}") from error
     return [line.strip() for line in text.removesuffix("\n").split("\n")]
