@@ -298,11 +298,16 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
 
     @torch.no_grad()
     def generate(
-        self, *args: Any, pixel_values: torch.Tensor | None = None, visual: Visual | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        pixel_values: torch.Tensor | None = None,
+        pictures: torch.Tensor | None = None,
+        visual: Visual | None = None,
+        **kwargs: Any,
     ) -> Any:
         """transformers' generate; pictures are encoded and remembered once, before the first token."""
         if pixel_values is not None:
-            visual = self.look(pixel_values)
+            visual = self._see_rows(pixel_values, pictures)
         if visual is not None:
             kwargs["memories"] = self.remember(visual)
         return super().generate(*args, **kwargs)  # type: ignore[misc]

@@ -119,8 +119,26 @@ def image_processor(config: VLBMConfig) -> VLBMImageProcessor:
     )
 
 
+def per_text(images: Any, texts: int) -> list[list[Any]]:
+    """The pictures of each text: a list a text, one a text, or all of them for the only one.
+
+    Raises:
+        ValueError: it cannot be told which text a picture belongs to.
+    """
+    given = list(images) if isinstance(images, (list, tuple)) else [images]
+    if any(isinstance(item, (list, tuple)) for item in given) or (len(given) == texts > 1):
+        rows = [list(item) if isinstance(item, (list, tuple)) else [item] for item in given]
+    else:
+        rows = [given]
+    if len(rows) != texts:
+        raise ValueError(f"{len(given)} pictures for {texts} texts: give one each, or a list of pictures for each text")
+    return rows
+
+
 class VLBMProcessor(ProcessorMixin):
     """Text and pictures -> input_ids, attention_mask, pixel_values and fusion_from.
+
+    Where texts have none or several pictures, also how many (`pictures`) and whether (`has_picture`).
 
     Args:
         picture_tokens: tokens that begin a prompt with pictures, where the fusion acts on the prompt.
@@ -144,20 +162,31 @@ class VLBMProcessor(ProcessorMixin):
         """Tokenise text and prepare pictures.
 
         The fusion acts from `fusion_from` [b] on (see `fusion_start`).
+
+        Args:
+            images: a picture, or several: all for the only text, one a text, or a list for each text.
+            text: a prompt or several.
+            kwargs: further options of the tokenizer.
         """
         kwargs.setdefault("return_tensors", "pt")
         kwargs.pop("images_kwargs", None)
         text_kwargs = {**kwargs.pop("text_kwargs", {}), **kwargs}
         data: dict[str, Any] = {}
+        if images is None:
+            return BatchFeature(self.tokenizer(text, **text_kwargs))
         if text is not None:
-            if images is not None:
-                text = self.pictured(text) if isinstance(text, str) else [self.pictured(one) for one in text]
-            data.update(self.tokenizer(text, **text_kwargs))
-        if images is not None:
+            texts = [text] if isinstance(text, str) else list(text)
+            pictures = per_text(images, len(texts))
+            images = [picture for row in pictures for picture in row]
+            shown = [self.pictured(one) if row else one for one, row in zip(texts, pictures, strict=True)]
+            data.update(self.tokenizer(shown, **text_kwargs))
+            rows = zip(data["input_ids"], data["attention_mask"], strict=True)
+            data["fusion_from"] = torch.tensor([self._start(list(ids), list(mask)) for ids, mask in rows])
+            if any(len(row) != 1 for row in pictures):
+                data["pictures"] = torch.tensor([len(row) for row in pictures])
+                data["has_picture"] = data["pictures"] > 0
+        if not (isinstance(images, list) and not images):  # texts may all be without one
             data.update(self.image_processor(images))
-            if "input_ids" in data:
-                rows = zip(data["input_ids"], data["attention_mask"], strict=True)
-                data["fusion_from"] = torch.tensor([self._start(list(ids), list(mask)) for ids, mask in rows])
         return BatchFeature(data)
 
     def _start(self, ids: list[Any], mask: list[Any]) -> int:

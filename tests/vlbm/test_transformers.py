@@ -89,6 +89,27 @@ def test_it_generates_with_a_picture(made: tuple[Any, Any], picture: Image.Image
         assert torch.equal(logits[0, start - 1 :].argmax(dim=-1), said[0, start:])
 
 
+def test_a_text_may_have_several_pictures_or_none(made: tuple[Any, Any], picture: Image.Image) -> None:
+    model, processor = made
+    blue = open_picture(drawn("blue"))
+    one, both = processor(images=picture, text="What?"), processor(images=[picture, blue], text="What?")
+    assert "pictures" not in one
+    assert both["pictures"].tolist() == [2]
+    assert not torch.allclose(model(**both).logits, model(**one).logits)
+    turned = processor(images=[[blue, picture]], text=["What?"])
+    assert torch.allclose(model(**turned).logits, model(**both).logits, atol=1e-5)  # no order is told in this fusion
+    rows = processor(images=[[picture, blue], [picture], []], text=["What?"] * 3)
+    assert rows["has_picture"].tolist() == [True, True, False]
+    logits = model(**rows).logits
+    alone = [model(**inputs).logits[0] for inputs in (both, one, processor(text="What?"))]
+    assert all(torch.allclose(row, other, atol=1e-5) for row, other in zip(logits, alone, strict=True))
+    said = model.generate(**rows, max_new_tokens=3, do_sample=False, pad_token_id=2)
+    apart = model.generate(**both, max_new_tokens=3, do_sample=False, pad_token_id=2)
+    assert torch.equal(said[0], apart[0])
+    with pytest.raises(ValueError, match="3 pictures for 2 texts: give one each"):
+        processor(images=[picture] * 3, text=["a", "b"])
+
+
 def test_a_pipeline_answers_about_a_picture(made: tuple[Any, Any], picture: Image.Image, tmp_path: Path) -> None:
     model, processor = made
     model.save_pretrained(tmp_path)
