@@ -76,11 +76,10 @@ def whole(picture: Image.Image, size: int) -> Image.Image:
     longer, shorter = max(picture.size), min(picture.size)
     if longer <= SQUASHABLE * shorter:
         return picture.resize((size, size), Image.Resampling.BICUBIC)
-    width, height = (max(1, round(side / longer * size)) for side in picture.size)  # a line stays a line
-    fitted = picture.resize((width, height), Image.Resampling.BICUBIC)
+    fitted = ImageOps.contain(picture, (size, size), Image.Resampling.BICUBIC)
     mean = fitted.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     canvas = Image.new("RGB", (size, size), mean)
-    canvas.paste(fitted, ((size - width) // 2, (size - height) // 2))
+    canvas.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
     return canvas
 
 
