@@ -23,6 +23,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from vlbm.errors import PictureError
 
 MAX_PIXELS = 89_478_485  # what fits a quarter of a gigabyte at 24 bits, as Pillow has it
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "TIFF",
+    "PPM",
+    "JPEG2000",
+    "AVIF",
+)  # Pillow would hand EPS to Ghostscript
 SQUASHABLE = 2.0  # above this ratio of sides, stretching harms more than empty margins
 SIXTEEN_BITS, BYTE = 65535, 255
 
@@ -36,7 +47,7 @@ def open_picture(data: bytes) -> Image.Image:
     if not data:
         raise PictureError("not a picture that can be read: the file is empty")
     try:
-        with Image.open(BytesIO(data)) as picture:
+        with Image.open(BytesIO(data), formats=FORMATS) as picture:
             _check_size(picture)
             picture.load()
             return to_rgb(picture)
@@ -47,7 +58,7 @@ def open_picture(data: bytes) -> Image.Image:
             f"the picture has far too many pixels, at most {MAX_PIXELS} are read: scale it down"
         ) from error
     except UnidentifiedImageError as error:
-        raise PictureError("not a picture that can be read: it is of no known kind") from error
+        raise PictureError(f"not a picture that can be read: it is none of {', '.join(FORMATS)}") from error
     except Exception as error:
         # Pillow raises OSError, SyntaxError, ValueError, IndexError, struct.error and more for files that end early or
         # contradict themselves: whatever it is, it is the picture's fault.

@@ -164,7 +164,8 @@ def test_a_line_stays_a_line(side: tuple[int, int]) -> None:
     ("data", "message"),
     [
         (b"", "the file is empty"),
-        (b"<svg/>", "of no known kind"),
+        (b"<svg/>", "it is none of JPEG, PNG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "it is none of JPEG, PNG"),
         (drawn()[:200], "damaged or cut short"),
         (file(GREY.resize((400, 400)), "JPEG")[:-600], "damaged or cut short"),
         (file(GREY.resize((400, 400)), "GIF")[:-200], "damaged or cut short"),

@@ -14,7 +14,7 @@ import click
 from vlbm.cli.terminal import bars, say
 
 EXIT_LEFT_OUT = 1
-ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm"}
+ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".jp2", ".avif"}
 
 
 @click.command()
