@@ -6,6 +6,7 @@ here both are errors. It knows checkpoints, and nothing of how the parts compute
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ def load_saved(name: str) -> tuple[VLBMForConditionalGeneration, VLBMProcessor]:
         WeightsMissing: there is no such folder or name, or it has no safetensors.
         WeightsDamaged: the weights cannot be read, or have other keys or shapes than the configuration says.
     """
+    if not Path(name).is_dir() and not _may_be_on_a_hub(name):
+        raise WeightsMissing(
+            f"{name} is neither 'packaged' nor a folder with a model (config.json, model.safetensors): "
+            "there is no such folder"
+        )
     try:
         _check_kind(name)
         loaded: Any = VLBMForConditionalGeneration.from_pretrained(
@@ -52,6 +58,11 @@ def load_saved(name: str) -> tuple[VLBMForConditionalGeneration, VLBMProcessor]:
     _check_whole(name, report)
     model.eval()
     return model, processor
+
+
+def _may_be_on_a_hub(name: str) -> bool:
+    """Whether a name may be "owner/name", and not a path that was mistyped: asking a hub in vain takes long."""
+    return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) is not None and not Path(name).parent.is_dir()
 
 
 def _check_kind(name: str) -> None:

@@ -85,6 +85,9 @@ def test_saved_and_loaded_it_is_the_same_model(tmp_path: Path, model: Any, proce
 def test_a_folder_without_a_model_is_said(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match="neither 'packaged' nor a folder"):
         vlbm.load(tmp_path)
+    for name in ("nonsense", str(tmp_path / "gone"), "vlbm/gone"):  # no hub is asked
+        with pytest.raises(WeightsMissing, match=f"{name} is neither 'packaged' .* no such folder"):
+            vlbm.load(name)
 
 
 def test_the_cache_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

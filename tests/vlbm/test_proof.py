@@ -9,6 +9,7 @@ from vlbm.cli import EXIT_ERROR, main
 from vlbm.evaluation.proof import Proof
 
 
+@pytest.mark.timeout(600)  # most of a minute on two idle cores
 def test_the_picture_is_used() -> None:
     result = CliRunner().invoke(main, ["prove", "--language-model", "gru", "--fusion", "sum_token"])
     assert result.exit_code == 0, result.stderr
