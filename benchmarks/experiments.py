@@ -10,13 +10,16 @@ stopped loses at most the one at hand.
 from __future__ import annotations
 
 import os
+import pickle
 import platform
+import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -71,17 +74,40 @@ def write(path: Path, proofs: Sequence[Proof], seconds: float, workers: int) -> 
     path.write_text(head + "".join(map(row, ordered)) + end, encoding="utf-8")
 
 
+def look(encoder: str, folder: Path) -> str:
+    """Write what an encoder sees of all pictures, on one core; returns the encoder's name."""
+    torch.set_num_threads(1)
+    (folder / encoder).write_bytes(pickle.dumps(see(encoder, ENCODERS[encoder])))
+    return encoder
+
+
 @cache
-def seen(encoder: str) -> tuple[Seen, Seen, Visual]:
-    """What an encoder sees, once a worker."""
-    return see(encoder, ENCODERS[encoder])
+def seen(encoder: str, folder: Path) -> tuple[Seen, Seen, Visual]:
+    """What `look` has written."""
+    found: tuple[Seen, Seen, Visual] = pickle.loads((folder / encoder).read_bytes())  # noqa: S301 (our own file)
+    return found
 
 
-def one(encoder: str, fusion: str, language_model: str) -> Proof:
+def one(encoder: str, fusion: str, language_model: str, folder: Path) -> Proof:
     """One row, on one core."""
     torch.set_num_threads(1)
-    train, test, nothing = seen(encoder)
+    train, test, nothing = seen(encoder, folder)
     return prove(fusion, language_model, encoder, train=train, test=test, nothing=nothing)
+
+
+def proofs_of(encoders: Sequence[str], fusions: Sequence[str], workers: int) -> Iterator[Proof]:
+    """All rows as they come: each encoder looks once, and its rows begin when it has."""
+    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        folder = Path(name)
+        waiting: set[Future[Any]] = {pool.submit(look, encoder, folder) for encoder in encoders}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for result in [future.result() for future in done]:
+                if isinstance(result, Proof):
+                    yield result
+                    continue
+                rows = [(fusion, language_model) for fusion in fusions for language_model in LANGUAGE_MODELS]
+                waiting |= {pool.submit(one, result, *row, folder) for row in rows}
 
 
 @click.command()
@@ -92,17 +118,10 @@ def one(encoder: str, fusion: str, language_model: str) -> Proof:
 def main(fusions: tuple[str, ...], encoders: tuple[str, ...], workers: int, out: Path) -> None:
     """Run the proofs and write the table."""
     started, proofs = time.monotonic(), list[Proof]()
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [
-            pool.submit(one, encoder, fusion, language_model)
-            for encoder in encoders or ENCODERS
-            for fusion in fusions or vlbm.list_fusions()
-            for language_model in LANGUAGE_MODELS
-        ]
-        for future in as_completed(waiting):
-            proofs.append(future.result())
-            click.echo(f"{len(proofs)}/{len(waiting)} {row(proofs[-1])}", nl=False)
-            write(out, proofs, time.monotonic() - started, workers)
+    for proof in proofs_of(encoders or tuple(ENCODERS), fusions or tuple(vlbm.list_fusions()), workers):
+        proofs.append(proof)
+        click.echo(f"{(time.monotonic() - started) / 60:.1f} min {row(proof)}", nl=False)
+        write(out, proofs, time.monotonic() - started, workers)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from vlbm.config import VLBMConfig
 from vlbm.encoders.stages import open_stages
 from vlbm.evidence.table import EvidenceTable
-from vlbm.fusion import Fusion, Prepared, fusion, unit
+from vlbm.fusion import Fused, Fusion, Prepared, fusion, unit
 from vlbm.language import decoder_layers
 from vlbm.perception import MemoryBuilder, Visual, average_views, rows_of
 
@@ -43,14 +43,14 @@ class _Pass:
     tokens: torch.Tensor
     active: torch.Tensor
     weights: list[torch.Tensor] = field(default_factory=list)
-    attentions: list[torch.Tensor] | None = None  # gathered where asked for
+    accounts: list[Fused] | None = None  # gathered where asked for
 
     def fuse(self, index: int, states: torch.Tensor) -> torch.Tensor:
         """M -> R [b,t,d] by one fusion, noting what it did."""
         fused = self.fusions[index](states, self.tokens, self.memories[index], self.active)
         self.weights.append(fused.weight)
-        if self.attentions is not None:
-            self.attentions.append(fused.attention)
+        if self.accounts is not None:
+            self.accounts.append(fused)
         result: torch.Tensor = fused.states
         return result
 
@@ -88,15 +88,31 @@ class VLBMOutput(CausalLMOutputWithPast):
 
     Attributes:
         image_weight: the picture's share in each token, averaged over the fused layers [b,t].
-        fusion_weights: with `output_fusion`, the share in each fused layer [layers,b,t], in [0,1].
+        fusion_alphas, fusion_betas: with `output_fusion`, the sizes of alpha and beta (see `vlbm.fusion.Fused`) in each
+            fused layer [layers,b,t].
         fusion_ratios: with `output_fusion`, ||alpha*F|| / ||beta*M|| in each fused layer [layers,b,t].
         fusion_attentions: with `output_fusion`, attention over the memory, its grid cells first [layers,b,t,n].
     """
 
     image_weight: torch.Tensor | None = None
-    fusion_weights: torch.Tensor | None = None
+    fusion_alphas: torch.Tensor | None = None
+    fusion_betas: torch.Tensor | None = None
     fusion_ratios: torch.Tensor | None = None
     fusion_attentions: torch.Tensor | None = None
+
+
+def _told(accounts: list[Fused] | None) -> dict[str, torch.Tensor]:
+    """What the fused layers did, as fields of the output."""
+    if not accounts:
+        return {}
+    alphas, betas = (torch.stack([getattr(account, name) for account in accounts]) for name in ("alpha", "beta"))
+    attentions = torch.stack([account.attention for account in accounts])
+    return {
+        "fusion_alphas": alphas,
+        "fusion_betas": betas,
+        "fusion_ratios": alphas / betas.clamp_min(1e-12),
+        "fusion_attentions": attentions,
+    }
 
 
 class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
@@ -237,7 +253,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
                 acts on as many tokens as it has from there on.
             has_picture: m [b] bool; default all True where pictures are given.
             labels: as in transformers: [b,t], -100 is ignored.
-            output_fusion: report each fused layer's weights, ratios and attention (None without a picture).
+            output_fusion: report each fused layer's alpha, beta, their ratio and attention (None without a picture).
         """
         if memories is None and (visual is not None or pixel_values is not None):
             memories = self.remember(visual or self._see_rows(pixel_values, pictures))  # type: ignore[arg-type]
@@ -246,7 +262,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         if memories is not None:
             past = past_key_values.get_seq_length() if past_key_values is not None else 0
             current = self._new_pass(memories, embeds, past, fusion_from, has_picture)
-            current.attentions = [] if output_fusion else None
+            current.accounts = [] if output_fusion else None
             if not self.config.fusion_layers:
                 inputs_embeds = current.fuse(0, embeds)
         with _fusing(current):
@@ -259,18 +275,14 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
                 labels=labels,
                 **kwargs,
             )
-        weights = torch.stack(current.weights) if current else None  # [layers,b,t]
-        shown = weights if output_fusion else None
         return VLBMOutput(
             loss=out.loss,
             logits=out.logits,
             past_key_values=out.past_key_values,
             hidden_states=out.hidden_states,
             attentions=out.attentions,
-            image_weight=None if weights is None else weights.mean(dim=0),
-            fusion_weights=shown,
-            fusion_ratios=None if shown is None else shown / (1 - shown),
-            fusion_attentions=torch.stack(current.attentions) if current and current.attentions else None,
+            image_weight=torch.stack(current.weights).mean(dim=0) if current else None,
+            **_told(current.accounts if current else None),
         )
 
     def _new_pass(

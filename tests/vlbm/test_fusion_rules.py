@@ -108,15 +108,28 @@ def test_it_says_what_it_did(name: str) -> None:
     ids = torch.arange(24).view(8, 3)
     out = model(input_ids=ids, visual=visual, fusion_from=torch.full((8,), 1), output_fusion=True)
     layers = len(model.fusions)
-    assert out.fusion_weights.shape == (layers, 8, 3)
-    assert torch.equal(out.fusion_weights[:, :, 0], torch.zeros(layers, 8))
-    assert torch.equal(out.fusion_weights.mean(dim=0), out.image_weight)
+    assert out.fusion_alphas.shape == out.fusion_betas.shape == (layers, 8, 3)
+    assert torch.equal(out.fusion_alphas[:, :, 0], torch.zeros(layers, 8))
+    assert torch.equal(out.fusion_betas[:, :, 0], torch.ones(layers, 8))
+    assert torch.equal(out.fusion_ratios, out.fusion_alphas / out.fusion_betas)
     assert (out.fusion_ratios[:, :, 1:] > 0).all()
+    shares = out.fusion_ratios / (1 + out.fusion_ratios)
+    assert torch.allclose(shares.mean(dim=0), out.image_weight, atol=1e-6)
     assert out.fusion_attentions.shape == (layers, 8, 3, 49)
     assert torch.allclose(out.fusion_attentions.sum(dim=-1), torch.ones(layers, 8, 3), atol=1e-5)
     plain = model(input_ids=ids, visual=visual)
-    assert plain.fusion_weights is plain.fusion_ratios is plain.fusion_attentions is None
-    assert model(input_ids=ids, output_fusion=True).fusion_weights is None
+    assert plain.fusion_alphas is plain.fusion_betas is plain.fusion_ratios is plain.fusion_attentions is None
+    assert model(input_ids=ids, output_fusion=True).fusion_alphas is None
+
+
+def test_alpha_and_beta_are_told_as_they_are() -> None:
+    layer, memory, states, tokens = make("sum_scalar")
+    with torch.no_grad():
+        layer.alpha.fill_(-0.3)  # type: ignore[operator]
+        layer.beta_offset.fill_(-0.2)  # type: ignore[operator]
+    fused = layer(states, tokens, layer.prepare(memory), EVERYWHERE)
+    assert torch.allclose(fused.alpha, torch.full((2, TOKENS), 0.3), atol=1e-3)
+    assert torch.allclose(fused.beta, torch.full((2, TOKENS), 0.8), atol=1e-6)
 
 
 def _tiny(name: str) -> tuple[Any, Visual]:

@@ -46,8 +46,8 @@ def test_tokens_stand_for_the_picture_and_only_they_are_fused(made: tuple[Any, A
     assert shown["input_ids"].shape[1] == plain["input_ids"].shape[1] + 10
     assert "fusion_from" not in plain
     out = model(**shown, output_fusion=True)
-    assert (out.fusion_weights[0, 0, :10] > 0).all()
-    assert torch.equal(out.fusion_weights[0, 0, 10:], torch.zeros(plain["input_ids"].shape[1]))
+    assert (out.fusion_alphas[0, 0, :10] > 0).all()
+    assert torch.equal(out.fusion_alphas[0, 0, 10:], torch.zeros(plain["input_ids"].shape[1]))
     blind = {key: value for key, value in shown.items() if key not in ("pixel_values", "fusion_from")}
     bare = model.language_model(**blind).logits
     assert torch.equal(model(**blind).logits, bare)

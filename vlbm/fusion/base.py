@@ -62,13 +62,20 @@ class Fused(NamedTuple):
 
     Attributes:
         states: R [b,t,d].
-        weight: the picture's share ||alpha*F|| / (||alpha*F|| + ||beta*M||) of each token [b,t], in [0,1].
+        alpha: ||alpha*F|| / ||M|| of each token [b,t], the size of alpha where F is scaled to M; 0 where m = 0.
+        beta: ||beta*M|| / ||M||, the size of beta [b,t]; 1 where m = 0.
         attention: over the memory, averaged over heads [b,t,n].
     """
 
     states: torch.Tensor
-    weight: torch.Tensor
+    alpha: torch.Tensor
+    beta: torch.Tensor
     attention: torch.Tensor
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The picture's share ||alpha*F|| / (||alpha*F|| + ||beta*M||) of each token [b,t], in [0,1]."""
+        return self.alpha / (self.alpha + self.beta).clamp_min(1e-12)
 
 
 def unit(x: torch.Tensor, eps: float = 1e-6) -> torch.Tensor:
@@ -81,12 +88,23 @@ def rms(x: torch.Tensor) -> torch.Tensor:
     return x.detach().pow(2).mean(dim=-1, keepdim=True).sqrt()
 
 
-def share(added: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """||alpha*F|| / (||alpha*F|| + ||beta*M||) per token [b,t]."""
+def join_parts(
+    states: torch.Tensor, added: torch.Tensor, changed: torch.Tensor, active: torch.Tensor, attention: torch.Tensor
+) -> Fused:
+    """R = M + m * (alpha*F + (beta - 1)*M), and its account.
+
+    Args:
+        states: M [b,t,d].
+        added, changed: alpha*F and (beta - 1)*M [b,t,d].
+        active: m [b,t] bool.
+        attention: that read F [b,t,n].
+    """
+    fused = torch.where(active.unsqueeze(-1), states + added + changed, states)
     with torch.no_grad():
-        a, k = added.norm(dim=-1), kept.norm(dim=-1)
-        part: torch.Tensor = a / (a + k).clamp_min(1e-12)
-        return part
+        size = states.norm(dim=-1).clamp_min(1e-12)
+        alpha = torch.where(active, added.norm(dim=-1) / size, 0.0)
+        beta = torch.where(active, (states + changed).norm(dim=-1) / size, 1.0)
+    return Fused(fused.to(states.dtype), alpha, beta, attention)
 
 
 def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
@@ -158,8 +176,7 @@ class Fusion(nn.Module):
         normal = unit(states)
         found, attention = self.read(self.questions(normal, active), memory)
         added, changed = self.join(states, normal, found, rms(states))
-        fused = torch.where(active.unsqueeze(-1), states + added + changed, states)
-        return Fused(fused.to(states.dtype), share(added, states + changed) * active, attention)
+        return join_parts(states, added, changed, active, attention)
 
     def questions(self, normal: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
         """What is asked of the memory for each token [b,t,d]: its own state."""

@@ -15,7 +15,7 @@ import math
 import torch
 from torch import nn
 
-from vlbm.fusion.base import Fused, Fusion, Memory, Prepared, rms, share, split_heads, unit
+from vlbm.fusion.base import Fused, Fusion, Memory, Prepared, join_parts, rms, split_heads, unit
 
 
 class WeightedSum(Fusion):
@@ -87,6 +87,5 @@ class WeightedSum(Fusion):
         gate = torch.sigmoid(self.gate(torch.cat([normal, found, tokens], dim=-1)))  # [b,t,1]
         scale = rms(states)
         added = gate * self.alpha * found * scale  # alpha*F
-        kept = gate * self.beta_offset * states  # (beta - 1)*M
-        fused = torch.where(active.unsqueeze(-1), states + added + kept, states)
-        return Fused(fused.to(states.dtype), share(added, states + kept) * active, average)
+        changed = gate * self.beta_offset * states  # (beta - 1)*M
+        return join_parts(states, added, changed, active, average)
