@@ -5,7 +5,7 @@ SETUP := @scripts/setup
 export PYTHON
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint format lock train bench experiments setup clean
+.PHONY: help run test coverage lint format lock train bench experiments setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ test: ## set up what the tests need, then run every check and test
 	@$(MAKE) --no-print-directory lint
 	scripts/setup npm test
 	$(BIN)/python -m pytest $(ARGS)
+
+coverage: ## count which branches of vlbm its tests take; at least 90 % are wanted
+	$(SETUP) test
+	$(BIN)/python -m pytest tests/vlbm --cov=vlbm --cov-branch --cov-fail-under=90 --timeout=600 $(ARGS)
 
 lint: ## ruff, mypy, import-linter
 	$(SETUP) lint
