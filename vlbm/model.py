@@ -12,10 +12,7 @@ Shapes: b batch, v views, t text tokens, d model width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import vlbm._torchvision  # noqa: F401 (must run before transformers)
@@ -29,57 +26,10 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from vlbm.config import VLBMConfig
 from vlbm.encoders.stages import open_stages
 from vlbm.evidence.table import EvidenceTable
-from vlbm.fusion import Fused, Fusion, Prepared, fusion, unit
+from vlbm.fusing import FusionPass, fusing, fusing_hook
+from vlbm.fusion import Fusion, Prepared, fusion, unit
 from vlbm.language import decoder_layers
 from vlbm.perception import MemoryBuilder, Visual, average_views, rows_of
-
-
-@dataclass(slots=True)
-class _Pass:
-    """One forward with a picture: what the hooks need, and what they report."""
-
-    fusions: nn.ModuleList
-    memories: list[Prepared]
-    tokens: torch.Tensor
-    active: torch.Tensor
-    weights: list[torch.Tensor] = field(default_factory=list)
-    accounts: list[Fused] | None = None  # gathered where asked for
-
-    def fuse(self, index: int, states: torch.Tensor) -> torch.Tensor:
-        """M -> R [b,t,d] by one fusion, noting what it did."""
-        fused = self.fusions[index](states, self.tokens, self.memories[index], self.active)
-        self.weights.append(fused.weight)
-        if self.accounts is not None:
-            self.accounts.append(fused)
-        result: torch.Tensor = fused.states
-        return result
-
-
-# A context variable, not an attribute: two threads may run forwards of one model, and a copy shares no state with it.
-_current: ContextVar[_Pass | None] = ContextVar("vlbm_fusion_pass", default=None)
-
-
-@contextmanager
-def _fusing(fusion_pass: _Pass | None) -> Iterator[None]:
-    token = _current.set(fusion_pass)
-    try:
-        yield
-    finally:
-        _current.reset(token)
-
-
-def _hook(index: int) -> Any:
-    """A forward hook that fuses a layer's output, and leaves it alone outside a pass."""
-
-    def fuse(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        current = _current.get()
-        if current is None:
-            return None
-        if isinstance(output, tuple):
-            return (current.fuse(index, output[0]), *output[1:])
-        return current.fuse(index, output)
-
-    return fuse
 
 
 @dataclass
@@ -99,20 +49,6 @@ class VLBMOutput(CausalLMOutputWithPast):
     fusion_betas: torch.Tensor | None = None
     fusion_ratios: torch.Tensor | None = None
     fusion_attentions: torch.Tensor | None = None
-
-
-def _told(accounts: list[Fused] | None) -> dict[str, torch.Tensor]:
-    """What the fused layers did, as fields of the output."""
-    if not accounts:
-        return {}
-    alphas, betas = (torch.stack([getattr(account, name) for account in accounts]) for name in ("alpha", "beta"))
-    attentions = torch.stack([account.attention for account in accounts])
-    return {
-        "fusion_alphas": alphas,
-        "fusion_betas": betas,
-        "fusion_ratios": alphas / betas.clamp_min(1e-12),
-        "fusion_attentions": attentions,
-    }
 
 
 class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
@@ -153,7 +89,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         )
         layers = decoder_layers(self.language_model)
         for index, layer in enumerate(config.fusion_layers):
-            layers[layer].register_forward_hook(_hook(index))
+            layers[layer].register_forward_hook(fusing_hook(index))
         self.register_buffer("embedding_mean", torch.zeros(width))
         self.post_init()  # type: ignore[no-untyped-call]
 
@@ -262,10 +198,10 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         if memories is not None:
             past = past_key_values.get_seq_length() if past_key_values is not None else 0
             current = self._new_pass(memories, embeds, past, fusion_from, has_picture)
-            current.accounts = [] if output_fusion else None
+            current.in_full = output_fusion
             if not self.config.fusion_layers:
                 inputs_embeds = current.fuse(0, embeds)
-        with _fusing(current):
+        with fusing(current):
             out = self.language_model(
                 input_ids=None if inputs_embeds is not None else input_ids,
                 inputs_embeds=inputs_embeds,
@@ -281,8 +217,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             past_key_values=out.past_key_values,
             hidden_states=out.hidden_states,
             attentions=out.attentions,
-            image_weight=torch.stack(current.weights).mean(dim=0) if current else None,
-            **_told(current.accounts if current else None),
+            **(current.told() if current else {}),
         )
 
     def _new_pass(
@@ -292,7 +227,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         past: int,
         fusion_from: torch.Tensor | None,
         has_picture: torch.Tensor | None,
-    ) -> _Pass:
+    ) -> FusionPass:
         b, t = embeds.shape[:2]
         pictures = memories[0].keys.shape[0]
         if pictures != b:  # several answers a picture: beams, num_return_sequences
@@ -306,7 +241,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         if has_picture is not None:
             active = active & has_picture.to(embeds.device).repeat_interleave(b // has_picture.shape[0])[:, None]
         current = unit(embeds.detach() - self.embedding_mean)
-        return _Pass(fusions=self.fusions, memories=memories, tokens=current, active=active)
+        return FusionPass(fusions=self.fusions, memories=memories, tokens=current, active=active)
 
     @torch.no_grad()
     def generate(

@@ -1,0 +1,95 @@
+"""One forward with a picture: how fusions get at the states of a language model that knows nothing of them.
+
+Hooks on the outputs of chosen layers look for the pass that runs in their context; outside one they do nothing, and the
+language model is the bare one. It knows layers and fusions, and nothing of pictures, prompts or loss.
+
+Shapes: b batch, t text tokens, d model width, n memory slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from vlbm.fusion import Fused, Prepared
+
+
+@dataclass(slots=True)
+class FusionPass:
+    """One forward with a picture.
+
+    Attributes:
+        fusions: those of the model.
+        memories: what each of them attends to.
+        tokens: embeddings of the current input tokens, RMS 1 [b,t,d].
+        active: m, the tokens that are fused [b,t] bool.
+        in_full: keep all that the fusions tell, not the picture's weight alone.
+    """
+
+    fusions: nn.ModuleList
+    memories: list[Prepared]
+    tokens: torch.Tensor
+    active: torch.Tensor
+    in_full: bool = False
+    _weights: list[torch.Tensor] = field(default_factory=list)
+    _accounts: list[Fused] = field(default_factory=list)
+
+    def fuse(self, index: int, states: torch.Tensor) -> torch.Tensor:
+        """M -> R [b,t,d] by one fusion, noting what it did."""
+        fused = self.fusions[index](states, self.tokens, self.memories[index], self.active)
+        self._weights.append(fused.weight)
+        if self.in_full:
+            self._accounts.append(fused)
+        result: torch.Tensor = fused.states
+        return result
+
+    def told(self) -> dict[str, torch.Tensor]:
+        """What the fusions did, as fields of `VLBMOutput`."""
+        weight = {"image_weight": torch.stack(self._weights).mean(dim=0)}
+        if not self.in_full:
+            return weight
+        alphas, betas, attentions = (
+            torch.stack([getattr(account, name) for account in self._accounts])
+            for name in ("alpha", "beta", "attention")
+        )
+        return {
+            **weight,
+            "fusion_alphas": alphas,
+            "fusion_betas": betas,
+            "fusion_ratios": alphas / betas.clamp_min(1e-12),
+            "fusion_attentions": attentions,
+        }
+
+
+# A context variable, not an attribute: two threads may run forwards of one model, and a copy shares no state with it.
+_current: ContextVar[FusionPass | None] = ContextVar("vlbm_fusion_pass", default=None)
+
+
+@contextmanager
+def fusing(fusion_pass: FusionPass | None) -> Iterator[None]:
+    """Within it, hooks act for this pass; None is none."""
+    token = _current.set(fusion_pass)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def fusing_hook(index: int) -> Any:
+    """A forward hook that fuses a layer's output, and leaves it alone outside a pass."""
+
+    def fuse(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        current = _current.get()
+        if current is None:
+            return None
+        if isinstance(output, tuple):
+            return (current.fuse(index, output[0]), *output[1:])
+        return current.fuse(index, output)
+
+    return fuse
