@@ -14,6 +14,7 @@ import torch
 
 from vlbm.data.records import Example
 from vlbm.evaluation.answers import Tell, greedy, prompts
+from vlbm.language import context_tokens
 from vlbm.training.encoded import encode
 
 FIXED = (
@@ -47,7 +48,7 @@ def drift(model: Any, processor: Any, examples: Sequence[Example], *, max_tokens
     asked = [Example((), "-", task="chat", text=text) for text in FIXED]
     own = dict.fromkeys((e.task, e.text, e.language) for e in examples)
     asked += [Example((), "-", task=task, text=text, language=language) for task, text, language in list(own)[:MOST]]
-    context = int(model.config.text_config.max_position_embeddings)
+    context = context_tokens(model.config.text_config)
     rows = [encode(processor, example, (), context=context) for example in asked]
     rows = [row for row in rows if len(row.prompt) + max_tokens <= context]
     config, largest, same = greedy(processor.tokenizer, max_tokens), 0.0, 0

@@ -23,6 +23,7 @@ from vlbm.evaluation.nouns import head_noun_accuracy, reference_head
 from vlbm.evaluation.questions import Group, Question
 from vlbm.evaluation.scores import score
 from vlbm.evaluation.sight import WAYS, Sight
+from vlbm.language import context_tokens
 from vlbm.perception import Visual
 from vlbm.training.encoded import Encoded, encode
 
@@ -79,7 +80,7 @@ class Examiner:
     ) -> None:
         self.model, self.processor, self.sight, self.known = model, processor, sight, known
         self.plan, self.tell = plan, tell
-        self.context = int(model.config.text_config.max_position_embeddings)
+        self.context = context_tokens(model.config.text_config)
 
     def run(self, exam: Exam) -> Run:
         """All of it."""

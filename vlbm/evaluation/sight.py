@@ -15,6 +15,7 @@ from vlbm.data.records import Example
 from vlbm.data.synthetic import blank
 from vlbm.errors import DataError, PictureError, PromptTooLong
 from vlbm.evaluation.answers import Tell
+from vlbm.language import context_tokens
 from vlbm.perception import Visual
 from vlbm.training.encoded import encode
 from vlbm.training.seen import SeenPictures
@@ -66,7 +67,7 @@ def look(
     One is left out if a picture cannot be read, or if the question is too long for its targets or for an answer of
     `max_tokens`.
     """
-    context = int(model.config.text_config.max_position_embeddings)
+    context = context_tokens(model.config.text_config)
     pictures, kept, problems = dict[Path, Visual](), list[int](), list[str]()
     for number, example in enumerate(examples):
         try:
