@@ -82,18 +82,30 @@ def test_the_loss_falls_and_what_is_frozen_stays(tmp_path: Path) -> None:
 
 
 def test_parts_of_a_batch_make_the_whole(tmp_path: Path) -> None:
-    """Rows of equal length, so that a mean of means is the mean."""
-    losses = []
-    for accumulate in (1, 2):
+    """Rows of equal length, so that a mean of means is the mean; nothing is dropped where all is frozen but fusions."""
+    found = []
+    for accumulate in (1, 4):
         model, processor = fresh()
-        one = rows(model, processor)[2]
-        training = Fit(
-            model, train=[one], held_out=[one], plan=replace(PLAN, accumulate=accumulate), folder=tmp_path / "x"
-        )
-        model.train(False)
-        training.wrapped = model.eval()
-        losses.append([training.train_step() for _ in range(1)])
-    assert losses[0] == pytest.approx(losses[1], abs=0.2)  # dropout draws differ
+        examples = [row for row in rows(model, processor) if len(row.visuals) == 1]
+        plan = replace(PLAN, accumulate=accumulate, trained="fusion")
+        training = Fit(model, train=examples, held_out=examples, plan=plan, folder=tmp_path / "x")
+        found.append(([training.train_step() for _ in range(3)], weights(model)))
+    (whole, after), (parts, after_parts) = found
+    assert whole == pytest.approx(parts, abs=1e-5)
+    assert all(torch.allclose(value, after_parts[name], atol=1e-4) for name, value in after.items())
+
+
+def test_mixed_precision_learns_and_keeps_weights_whole(tmp_path: Path) -> None:
+    training, model = fit(tmp_path, replace(PLAN, steps=40, evaluate_every=20, precision="bf16"))
+    points = training.run()
+    assert points[-1].held_out < points[0].held_out
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="half precision needs a GPU, and there is one")
+def test_half_precision_without_a_gpu_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="precision 'fp16' needs a GPU: use 'bf16' or 'no'"):
+        fit(tmp_path, replace(PLAN, precision="fp16"))
 
 
 def test_it_stops_when_nothing_is_gained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,8 @@ class Candidate:
         own = {part: getattr(config, part) for part in PARTS}
         text = config.text_config
         language = f"{text.model_type}, {text.num_hidden_layers} layers of {text.hidden_size}"
-        return {**own, "fusion_layers": list(own["fusion_layers"]), "language_model": language}
+        changed = {"encoder": config.encoder_spec.name, "fusion_layers": list(own["fusion_layers"])}
+        return {**own, **changed, "language_model": language}
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,13 +236,17 @@ def make_accelerator(plan: Plan) -> Any:
     """accelerate's view of the devices.
 
     Raises:
-        ConfigError: accelerate is not installed.
+        ConfigError: accelerate is not installed, or the precision needs another device.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
+        from accelerate.state import AcceleratorState
     except ImportError as error:
         raise ConfigError("training needs accelerate: pip install 'vlbm-assistant[train]'") from error
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a batch without evidence uses less
+    if plan.precision == "fp16" and not torch.accelerator.is_available():
+        raise ConfigError("precision 'fp16' needs a GPU: use 'bf16' or 'no'")
+    AcceleratorState._reset_state()  # else the precision of a process's first training is that of all later ones
     alone = not torch.accelerator.is_available()  # said, or accelerate takes processes on CPUs for strangers
     return Accelerator(cpu=alone, mixed_precision=plan.precision, kwargs_handlers=[unused])
 
