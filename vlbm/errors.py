@@ -5,6 +5,7 @@
     +-- WeightsError            weights that cannot be used
     |   +-- WeightsMissing      a file or package is not there
     |   +-- WeightsDamaged      a file is there but is not what was shipped
+    +-- MemoryUnusable          a visual memory that is damaged, or of another encoder
     +-- PictureError            bytes that are not a picture that can be read
     +-- PromptTooLong           a prompt beyond the model's context; carries the numbers
     +-- DataError               a data source that cannot be prepared or read
@@ -35,6 +36,10 @@ class WeightsMissing(WeightsError):
 
 class WeightsDamaged(WeightsError):
     """A file of weights is there but is not what was shipped."""
+
+
+class MemoryUnusable(VLBMError):
+    """A visual memory that is damaged, or of another encoder."""
 
 
 class PictureError(VLBMError):

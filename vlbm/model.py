@@ -137,6 +137,13 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         """
         return self._see(pixel_values, exclude=exclude)
 
+    @torch.no_grad()
+    def features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Pooled features of pictures [b,v,3,h,w], averaged over their views [b,d_v]: what a visual memory keeps."""
+        b, views = pixel_values.shape[:2]
+        pooled: torch.Tensor = self.encoder(pixel_values.flatten(0, 1)).pooled
+        return pooled.view(b, views, -1).mean(dim=1)
+
     def _see(self, pixel_values: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Visual:
         """As `look`, with a gradient through the grid into the stages that learn."""
         b, views = pixel_values.shape[:2]

@@ -15,6 +15,7 @@ from vlbm.cli.caption import caption
 from vlbm.cli.data import data
 from vlbm.cli.eval import evaluate
 from vlbm.cli.info import info
+from vlbm.cli.memory import memory
 from vlbm.cli.prove import prove
 from vlbm.cli.train import train
 from vlbm.errors import VLBMError
@@ -39,5 +40,5 @@ def main() -> None:
     """Visually augmented language models."""
 
 
-for _command in (caption, data, evaluate, info, prove, train):
+for _command in (caption, data, evaluate, info, memory, prove, train):
     main.add_command(_command)

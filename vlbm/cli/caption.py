@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
+from vlbm.cli.memory import lend_memory, pictures_in
 from vlbm.cli.terminal import bars, say
 
 EXIT_LEFT_OUT = 1
-ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".jp2", ".avif"}
 
 
 @click.command()
@@ -23,7 +23,10 @@ ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".
 @click.option("--question", default="Describe this picture.", show_default=True, help="What to ask about each picture.")
 @click.option("--max-tokens", default=60, show_default=True, type=click.IntRange(1))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write; what is there is kept.")
-def caption(model: str, files: tuple[Path, ...], question: str, max_tokens: int, out: Path | None) -> None:
+@click.option("--memory", help="File of a visual memory, or none.  [default: your own, where there is one]")
+def caption(
+    model: str, files: tuple[Path, ...], question: str, max_tokens: int, out: Path | None, memory: str | None
+) -> None:
     """Caption pictures with MODEL: 'packaged', a folder, or a name on a hub.
 
     FILES are pictures, or folders of them. Each caption is a line {"image": ..., "caption": ..., "image_weight": ...}
@@ -40,6 +43,7 @@ def caption(model: str, files: tuple[Path, ...], question: str, max_tokens: int,
         say(f"every picture has a caption in {out} already" if done else "there are no pictures in these folders")
         return
     loaded, processor = vlbm.load(model, progress=say)
+    lend_memory(loaded, processor, memory)
     engine, left_out = Engine(loaded, processor), 0
     with out.open("a", encoding="utf-8") if out else nullcontext(sys.stdout) as file, bars() as tell:
         for number, path in enumerate(pictures, start=1):
@@ -58,10 +62,7 @@ def caption(model: str, files: tuple[Path, ...], question: str, max_tokens: int,
 def _pictures(files: Iterable[Path]) -> Iterator[Path]:
     """Files as they are named, and what folders hold of pictures, in order of names."""
     for path in files:
-        if path.is_dir():
-            yield from (found for found in sorted(path.rglob("*")) if found.suffix.lower() in ENDINGS)
-        else:
-            yield path
+        yield from pictures_in(path) if path.is_dir() else (path,)
 
 
 def _captioned(out: Path) -> set[str]:

@@ -1,0 +1,1 @@
+"""A visual memory of one's own: pictures with what they show, found again by likeness, without training."""

@@ -1,0 +1,79 @@
+"""Looking at pictures that shall be remembered, and lending a memory to a model.
+
+A model that has a memory says of a picture what was said of those that look most alike (`vlbm.evidence.table`), as far
+as its training taught it to believe that. Nothing is trained here. The search is exact: every remembered picture is
+compared.
+
+Shapes: N remembered pictures, d_v encoder width, l tokens of a caption.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from vlbm.data.records import Example
+from vlbm.data.stamps import noun_phrase
+from vlbm.errors import PictureError
+from vlbm.evidence.names import to_tokens
+from vlbm.memory.index import Entry, Index
+from vlbm.pictures import open_picture
+
+Tell = Callable[[int, int], None]
+
+
+def encoder_identity(model: Any) -> str:
+    """A short digest of the encoder's weights and of how pictures come to it."""
+    digest = hashlib.sha256(repr((model.config.image_size, model.config.image_views)).encode())
+    for name, value in model.encoder.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+def look_at(model: Any, processor: Any, examples: Sequence[Example], tell: Tell) -> tuple[Index, list[str]]:
+    """What a model's encoder makes of pictures, as an index, and the pictures that were left out.
+
+    Args:
+        model, processor: of which the encoder matters.
+        examples: pictures with what they show; one of several pictures makes an entry of each.
+        tell: is told examples done and in all.
+    """
+    entries, features, problems = list[Entry](), list[torch.Tensor](), list[str]()
+    for number, example in enumerate(examples, start=1):
+        for path in example.pictures:
+            try:
+                data = path.read_bytes()
+                pixels = processor.image_processor(open_picture(data))["pixel_values"]
+            except (PictureError, OSError) as error:
+                problems.append(f"{path}: {error}")
+                continue
+            digest = hashlib.sha256(data).hexdigest()
+            entries.append(Entry(example.target.strip(), example.language, digest, str(path)))
+            features.append(model.features(pixels.to(model.device))[0].cpu())
+        tell(number, len(examples))
+    width = model.config.encoder_spec.width
+    found = torch.stack(features) if features else torch.zeros(0, width)
+    return Index(encoder_identity(model), tuple(entries), found), problems
+
+
+@torch.no_grad()
+def attach(model: Any, processor: Any, index: Index) -> None:
+    """Lend a memory to a model, beside the one that it has. To be called once, before anything is asked.
+
+    Raises:
+        MemoryUnusable: the memory is another encoder's.
+    """
+    if not index.entries:
+        return
+    index.check(encoder_identity(model))
+    table, length = model.evidence, model.config.caption_tokens
+    phrases = [noun_phrase(entry.caption) or entry.caption.rstrip(".") for entry in index.entries]
+    tokens = to_tokens(phrases, processor.tokenizer, length).to(table.memory_tokens.device)
+    features = index.features.to(table.memory_features.device, table.memory_features.dtype)
+    table.memory_tokens = torch.cat([table.memory_tokens, tokens])
+    table.memory_features = torch.cat([table.memory_features, table.direction(features)])
+    model.config.memory_pictures = len(table.memory_features)
