@@ -1,1 +1,1 @@
-"""Data sources: where pictures with captions come from, and how pictures are composed from them."""
+"""Data: one format of examples, readers of other formats, sources that packages carry, and splits without leaks."""

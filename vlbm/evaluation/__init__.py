@@ -1,1 +1,1 @@
-"""Evaluation: is the thing in the picture named, and is it the picture that did it."""
+"""Evaluation: how well a model answers, and whether it was the picture that made it."""

@@ -1,1 +1,1 @@
-"""Training: recipes that make an adapter from data, with one command each."""
+"""Training: from a file of one's own, or a recipe, to a saved model."""
