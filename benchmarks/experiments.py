@@ -1,6 +1,6 @@
 """Every fusion with three encoders and two language models on the synthetic proof; writes docs/experiments.md.
 
-    make experiments                 all (about a quarter of an hour on 2 cores)
+    make experiments                 all (about 20 minutes on 2 cores)
     make experiments ARGS="--fusion sum_channel --encoder resnet18"
 
 Each row is one training from scratch, with the same seed. What was measured is written after each row, so a run that is
@@ -44,8 +44,9 @@ with a glyph of its own. A small language model (2 layers of 64, from scratch) a
 for {steps} steps of {batch} to say what is meant, from {train} pictures that the frozen encoder saw. Then, for each
 of {test} new pictures, is the right meaning likelier than the wrong one? Shown the *right* picture it should be (at
 least 95 %); shown a *swapped* one, of the other meaning, it should not (at most 5 %); with a *blank* one or *none*
-only chance is left (50 %). VGG11 and ResNet18 have random weights: their features, standardised over the training
-pictures, tell shapes and colours apart well enough.
+only chance is left (50 %): exactly, because both meanings are asked for in the same words. VGG11 and ResNet18 have
+random weights: their features, standardised over the training pictures, tell shapes and colours apart well enough.
+The prefix acts before the first layer.
 
 | fusion | encoder | language model | right | swapped | blank | none | holds | s |
 |---|---|---|---|---|---|---|---|---|
