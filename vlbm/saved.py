@@ -42,7 +42,9 @@ def load_saved(name: str) -> tuple[VLBMForConditionalGeneration, VLBMProcessor]:
         loaded: Any = VLBMForConditionalGeneration.from_pretrained(
             name, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True
         )
-        processor = VLBMProcessor.from_pretrained(name)
+        processor = VLBMProcessor.from_pretrained(
+            name, backend="pil"
+        )  # ours; else transformers says that it falls back to it
     except SafetensorError as error:
         raise WeightsDamaged(f"the weights in {name} cannot be read ({error}): copy the folder again") from error
     except OSError as error:

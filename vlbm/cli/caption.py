@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from vlbm.cli.memory import lend_memory, pictures_in
-from vlbm.cli.terminal import bars, say
+from vlbm.cli.terminal import bars, load, say
 
 EXIT_LEFT_OUT = 1
 
@@ -33,7 +33,6 @@ def caption(
     on standard output or in --out; there, pictures that have a line already are passed over, so that a run that was
     stopped goes on. Pictures that cannot be read are named, and the exit status is 1.
     """
-    import vlbm
     from vlbm.engine import Engine
     from vlbm.errors import PictureError
 
@@ -42,7 +41,7 @@ def caption(
     if not pictures:
         say(f"every picture has a caption in {out} already" if done else "there are no pictures in these folders")
         return
-    loaded, processor = vlbm.load(model, progress=say)
+    loaded, processor = load(model)
     lend_memory(loaded, processor, memory)
     engine, left_out = Engine(loaded, processor), 0
     with out.open("a", encoding="utf-8") if out else nullcontext(sys.stdout) as file, bars() as tell:

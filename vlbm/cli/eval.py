@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vlbm.cli.terminal import bars, say
+from vlbm.cli.terminal import bars, load, say
 
 if TYPE_CHECKING:
     from vlbm.evaluation.evaluate import Candidate
@@ -83,11 +83,9 @@ def _load(name: str) -> Candidate:
     """A model where it computes fastest."""
     import torch
 
-    import vlbm
     from vlbm.evaluation.evaluate import Candidate
 
-    model: Any
-    model, processor = vlbm.load(name, progress=say)
+    model, processor = load(name)
     return Candidate(name, model.to("cuda" if torch.cuda.is_available() else "cpu"), processor)
 
 

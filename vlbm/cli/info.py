@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from vlbm.cli.terminal import say
+from vlbm.cli.terminal import load
 
 
 @click.command()
@@ -15,10 +15,9 @@ def info(model: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    import vlbm
     from vlbm.description import bytes_a_token, describe
 
-    loaded, _ = vlbm.load(model, progress=say)
+    loaded, _ = load(model)
     table = Table(box=None, pad_edge=False)
     for title in ("part", "what", "shapes"):
         table.add_column(title, overflow="fold")

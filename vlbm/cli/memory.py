@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vlbm.cli.terminal import bars, say
+from vlbm.cli.terminal import bars, load, say
 from vlbm.errors import DataError, MemoryUnusable
 
 if TYPE_CHECKING:
@@ -66,14 +66,13 @@ def add(source: Path, caption: str | None, language: str, model: str, memory: Pa
 
     In a folder a picture is captioned by the text file beside it (cat.txt for cat.jpg), else by its own name.
     """
-    import vlbm
     from vlbm.memory.index import read_index, write_index
     from vlbm.memory.teach import look_at
 
     path = memory or default_memory()
     index = read_index(path)
     examples, problems = _examples(source, caption, language)
-    loaded, processor = vlbm.load(model, progress=say)
+    loaded, processor = load(model)
     with bars() as tell:
         new, unread = look_at(loaded, processor, examples, lambda done, total: tell("Looking", done, total, ""))
     grown = index.plus(new.encoder, new.entries, new.features) if new.entries else index

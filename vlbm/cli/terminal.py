@@ -21,6 +21,16 @@ def say(message: str) -> None:
         click.echo(message, err=True)
 
 
+def load(name: str) -> tuple[Any, Any]:
+    """A model and its processor, with our own words about what takes long, and no bars of transformers."""
+    from transformers.utils.logging import disable_progress_bar
+
+    import vlbm
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    return vlbm.load(name, progress=say)
+
+
 def show(line: str) -> None:
     """A line of the result, on standard output."""
     if _FIRST:
