@@ -42,9 +42,8 @@ def load_saved(name: str) -> tuple[VLBMForConditionalGeneration, VLBMProcessor]:
         loaded: Any = VLBMForConditionalGeneration.from_pretrained(
             name, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True
         )
-        processor = VLBMProcessor.from_pretrained(
-            name, backend="pil"
-        )  # ours; else transformers says that it falls back to it
+        # The backend is named, or transformers warns that it falls back to the only one there is.
+        processor = VLBMProcessor.from_pretrained(name, backend="pil")
     except SafetensorError as error:
         raise WeightsDamaged(f"the weights in {name} cannot be read ({error}): copy the folder again") from error
     except OSError as error:
