@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vlbm.assembly import build
     from vlbm.config import VLBMConfig
     from vlbm.encoders import list_encoders
+    from vlbm.fusing import adapters_everywhere, gate_adapters
     from vlbm.fusion import list_fusions
     from vlbm.language import Sizes, language_config, list_language_models
     from vlbm.model import VLBMForConditionalGeneration
@@ -26,7 +27,9 @@ _HOMES = {
     "VLBMForConditionalGeneration": "vlbm.model",
     "VLBMImageProcessor": "vlbm.processing",
     "VLBMProcessor": "vlbm.processing",
+    "adapters_everywhere": "vlbm.fusing",
     "build": "vlbm.assembly",
+    "gate_adapters": "vlbm.fusing",
     "list_encoders": "vlbm.encoders",
     "list_fusions": "vlbm.fusion",
     "list_language_models": "vlbm.language",
@@ -43,7 +46,9 @@ __all__ = [
     "VLBMImageProcessor",
     "VLBMProcessor",
     "__version__",
+    "adapters_everywhere",
     "build",
+    "gate_adapters",
     "language_config",
     "list_encoders",
     "list_fusions",

@@ -1,7 +1,8 @@
 """One forward with a picture: how fusions get at the states of a language model that knows nothing of them.
 
 Hooks on the outputs of chosen layers look for the pass that runs in their context; outside one they do nothing, and the
-language model is the bare one. It knows layers and fusions, and nothing of pictures, prompts or loss.
+language model is the bare one. Adapters that `peft` puts on the language model are held to the same: they act where
+the pass says so. It knows layers and fusions, and nothing of pictures, prompts or loss.
 
 Shapes: b batch, t text tokens, d model width, n memory slots.
 """
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vlbm.errors import ConfigError
 from vlbm.fusion import Fused, Prepared
 
 
@@ -29,6 +31,7 @@ class FusionPass:
         memories: what each of them attends to.
         tokens: embeddings of the current input tokens, RMS 1 [b,t,d].
         active: m, the tokens that are fused [b,t] bool.
+        adapted: the tokens on which adapters of the language model act [b,t] bool.
         in_full: keep all that the fusions tell, not the picture's weight alone.
     """
 
@@ -36,6 +39,7 @@ class FusionPass:
     memories: list[Prepared]
     tokens: torch.Tensor
     active: torch.Tensor
+    adapted: torch.Tensor
     in_full: bool = False
     _weights: list[torch.Tensor] = field(default_factory=list)
     _accounts: list[Fused] = field(default_factory=list)
@@ -69,6 +73,7 @@ class FusionPass:
 
 # A context variable, not an attribute: two threads may run forwards of one model, and a copy shares no state with it.
 _current: ContextVar[FusionPass | None] = ContextVar("vlbm_fusion_pass", default=None)
+_adapters_asked_for: ContextVar[bool] = ContextVar("vlbm_adapters", default=False)
 
 
 @contextmanager
@@ -93,3 +98,46 @@ def fusing_hook(index: int) -> Any:
         return current.fuse(index, output)
 
     return fuse
+
+
+def gate_adapters(model: nn.Module) -> int:
+    """Let LoRA on the language model (Hu et al. 2022, by `peft`) act only where a picture or a task asks for it.
+
+    Without it a trained adapter changes every answer. With it, the model without a picture is the bare language model,
+    bit for bit; with one, adapters act from where the fusion begins. `adapters_everywhere` is for tasks of text alone.
+
+    Args:
+        model: what `peft.get_peft_model` returned. To be called once.
+
+    Returns:
+        how many adapted layers were found.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    found = [layer for name, part in model.named_modules() if name.endswith(".lora_B") for layer in part.children()]
+    if not found:
+        raise ConfigError("the model has no LoRA layers: give what peft.get_peft_model made of it")
+    for layer in found:
+        layer.register_forward_hook(_gate)
+    return len(found)
+
+
+@contextmanager
+def adapters_everywhere() -> Iterator[None]:
+    """Within it, adapters act on every token, picture or not: for a task of text alone that they were trained on."""
+    token = _adapters_asked_for.set(True)
+    try:
+        yield
+    finally:
+        _adapters_asked_for.reset(token)
+
+
+def _gate(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor | None:
+    """What LoRA adds to a layer's output [b,t,...], where it shall act; zero elsewhere."""
+    current = _current.get()
+    if _adapters_asked_for.get():
+        return None
+    if current is None:
+        return torch.zeros_like(output)
+    return torch.where(current.adapted.unsqueeze(-1), output, 0.0)

@@ -242,13 +242,19 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         positions = torch.arange(past, past + t, device=embeds.device)
         start = torch.zeros(b, dtype=torch.long) if fusion_from is None else fusion_from.reshape(-1)
         start = start.to(embeds.device).repeat_interleave(b // start.shape[0])
-        active = positions[None, :] >= start[:, None]  # [b,t]
-        if tokens := fusion(self.config.fusion).prompt_tokens:
-            active = active & (positions[None, :] < start[:, None] + tokens)
+        answer = positions[None, :] >= start[:, None]  # [b,t]
         if has_picture is not None:
-            active = active & has_picture.to(embeds.device).repeat_interleave(b // has_picture.shape[0])[:, None]
-        current = unit(embeds.detach() - self.embedding_mean)
-        return FusionPass(fusions=self.fusions, memories=memories, tokens=current, active=active)
+            answer = answer & has_picture.to(embeds.device).repeat_interleave(b // has_picture.shape[0])[:, None]
+        active = answer
+        if tokens := fusion(self.config.fusion).prompt_tokens:
+            active = answer & (positions[None, :] < start[:, None] + tokens)
+        return FusionPass(
+            fusions=self.fusions,
+            memories=memories,
+            tokens=unit(embeds.detach() - self.embedding_mean),
+            active=active,
+            adapted=answer,
+        )
 
     @torch.no_grad()
     def generate(

@@ -11,7 +11,9 @@ from transformers import GPT2Config
 
 import vlbm
 from vlbm.fusion import Fusion, Memory, fusion, unit
+from vlbm.fusion.base import rms
 from vlbm.perception import Visual
+from vlbm.training.optimiser import parameter_groups
 
 WIDTH, SLOTS, TOKENS = 32, 5, 4
 EVERYWHERE = torch.ones(2, TOKENS, dtype=torch.bool)
@@ -56,6 +58,25 @@ def test_what_starts_at_zero_has_a_gradient_at_the_first_step(name: str) -> None
     closed = {key: p for key, p in layer.named_parameters() if key in ("alpha", "beta_offset") or "gate" in key}
     started = [key for key, p in closed.items() if p.grad is not None and bool(p.grad.abs().max() > 0)]
     assert "alpha" in started or "gate.weight" in started
+
+
+@EVERY_FUSION
+def test_gates_do_not_decay(name: str) -> None:
+    layer, *_ = make(name)
+    named = [(f"fusions.0.{key}", parameter) for key, parameter in layer.named_parameters()]
+    groups = parameter_groups(named, rate=1.0, gate_rate=1.0)
+    kept = {id(parameter) for group in groups if not group["weight_decay"] for parameter in group["params"]}
+    gates = [key for key, _ in named if "alpha" in key or "beta" in key or "gate" in key]
+    assert gates
+    assert all(id(parameter) in kept for key, parameter in named if key in gates)
+
+
+@pytest.mark.parametrize("name", [name for name in vlbm.list_fusions() if name != "weighted_sum"])  # see test_fusion
+def test_f_has_a_fixed_size(name: str) -> None:
+    layer, memory, states, _ = make(name)
+    found, attention = layer.read(layer.questions(unit(states), EVERYWHERE), layer.prepare(memory))
+    assert torch.allclose(rms(found), torch.ones(2, TOKENS, 1), atol=1e-3)
+    assert torch.allclose(attention.sum(dim=-1), torch.ones(2, TOKENS), atol=1e-5)
 
 
 @EVERY_FUSION
