@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from vlbm.cli.memory import lend_memory, pictures_in
+from vlbm.cli.files import pictures_in
+from vlbm.cli.memory import lend_memory
 from vlbm.cli.terminal import bars, load, say
 
 EXIT_LEFT_OUT = 1

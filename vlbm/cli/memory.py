@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlbm.cli.files import ENDINGS, is_picture, pictures_in
 from vlbm.cli.terminal import bars, load, say
 from vlbm.errors import DataError, MemoryUnusable
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from vlbm.data.records import Example
 
 NONE = "none"
-ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".jp2", ".avif"}
 
 
 def default_memory() -> Path:
@@ -118,7 +117,7 @@ def _examples(source: Path, caption: str | None, language: str) -> tuple[list[Ex
         if not named:
             raise DataError(f"{source} has no pictures ({', '.join(sorted(ENDINGS))})")
         return named, []
-    if source.suffix.lower() in ENDINGS:
+    if is_picture(source):
         if not (caption or "").strip():
             raise DataError(f"say what {source} shows with --caption")
         return [Example((source,), caption or "", language=language)], []
@@ -127,11 +126,6 @@ def _examples(source: Path, caption: str | None, language: str) -> tuple[list[Ex
     if not captions:
         raise DataError(f"{source} has no captions of pictures (task 'caption')")
     return captions, [str(problem) for problem in read.problems]
-
-
-def pictures_in(folder: Path) -> Iterator[Path]:
-    """Pictures in a folder and below it, in order of names."""
-    return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in ENDINGS)
 
 
 def _caption(path: Path) -> str:

@@ -7,7 +7,6 @@ nothing of who asks.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -20,6 +19,7 @@ from vlbm.engine.request import End, GenerationRequest, Looked, Message, Picture
 from vlbm.engine.sampling import Sampler
 from vlbm.engine.text import Detokenizer, asks_about_a_picture, render
 from vlbm.errors import PromptTooLong
+from vlbm.fingerprint import fingerprint
 from vlbm.language import context_tokens
 
 PREFILL_CHUNK = 256
@@ -245,9 +245,6 @@ def _accounts(messages: Sequence[Message], used: dict[str, Features]) -> tuple[P
 
 def _identity(model: Any) -> str:
     """A short digest of what turns a picture into features: configuration and trained parts."""
-    digest = hashlib.sha256(model.config.to_json_string().encode())
-    for name, value in model.state_dict().items():
-        if name.startswith(("encoder.", "memory.", "evidence.", "fusions.")):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    parts = ("encoder.", "memory.", "evidence.", "fusions.")
+    seeing = ((name, value) for name, value in model.state_dict().items() if name.startswith(parts))
+    return fingerprint(seeing, model.config.to_json_string())[:16]

@@ -5,7 +5,6 @@ Several models are taken as the seeds of one training. It joins the parts, and k
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from vlbm.evaluation.measure import Examiner, Plan, Run, Stages
 from vlbm.evaluation.nearest import Known, known, pooled
 from vlbm.evaluation.questions import Group
 from vlbm.evaluation.sight import Looked, look
+from vlbm.fingerprint import fingerprint
 from vlbm.training.seen import SeenPictures
 
 PARTS = ("encoder", "fusion", "fusion_layers")
@@ -36,11 +36,7 @@ class Candidate:
 
     def fingerprint(self) -> str:
         """SHA-256 of all weights and their names."""
-        digest = hashlib.sha256()
-        for name, value in self.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return fingerprint(self.model.state_dict().items())
 
     def parts(self) -> dict[str, Any]:
         """What it is made of."""

@@ -19,19 +19,18 @@ from vlbm.data.records import Example
 from vlbm.data.stamps import noun_phrase
 from vlbm.errors import PictureError
 from vlbm.evidence.names import to_tokens
+from vlbm.fingerprint import fingerprint
 from vlbm.memory.index import Entry, Index
 from vlbm.pictures import open_picture
 
 Tell = Callable[[int, int], None]
 
 
-def encoder_identity(model: Any) -> str:
+def encoder_identity(model: Any, processor: Any) -> str:
     """A short digest of the encoder's weights and of how pictures come to it."""
-    digest = hashlib.sha256(repr((model.config.image_size, model.config.image_views)).encode())
-    for name, value in model.encoder.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
+    images = processor.image_processor
+    how = repr((images.image_size, images.views, tuple(images.image_mean), tuple(images.image_std)))
+    return fingerprint(model.encoder.state_dict().items(), how)[:16]
 
 
 def look_at(model: Any, processor: Any, examples: Sequence[Example], tell: Tell) -> tuple[Index, list[str]]:
@@ -57,7 +56,7 @@ def look_at(model: Any, processor: Any, examples: Sequence[Example], tell: Tell)
         tell(number, len(examples))
     width = model.config.encoder_spec.width
     found = torch.stack(features) if features else torch.zeros(0, width)
-    return Index(encoder_identity(model), tuple(entries), found), problems
+    return Index(encoder_identity(model, processor), tuple(entries), found), problems
 
 
 @torch.no_grad()
@@ -69,7 +68,7 @@ def attach(model: Any, processor: Any, index: Index) -> None:
     """
     if not index.entries:
         return
-    index.check(encoder_identity(model))
+    index.check(encoder_identity(model, processor))
     table, length = model.evidence, model.config.caption_tokens
     phrases = [noun_phrase(entry.caption) or entry.caption.rstrip(".") for entry in index.entries]
     tokens = to_tokens(phrases, processor.tokenizer, length).to(table.memory_tokens.device)

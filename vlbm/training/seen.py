@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from vlbm.evidence.table import Evidence
+from vlbm.fingerprint import fingerprint
 from vlbm.perception import Visual
 from vlbm.processing import open_picture
 
@@ -75,9 +76,5 @@ def _rounded(visual: Visual) -> Visual:
 
 
 def _identity(model: Any, processor: Any) -> str:
-    digest = hashlib.sha256(repr(processor.image_processor.to_json_string()).encode())
-    for part in (model.encoder, model.evidence):
-        for name, value in part.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+    states = chain(model.encoder.state_dict().items(), model.evidence.state_dict().items())
+    return fingerprint(states, processor.image_processor.to_json_string())[:16]
