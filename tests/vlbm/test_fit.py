@@ -20,7 +20,7 @@ from vlbm.tokenizer import train_tokenizer
 from vlbm.training.encoded import Encoded, collate, encode
 from vlbm.training.fit import CHECKPOINT, LOG, Fit, trained_count
 from vlbm.training.optimiser import parameter_groups, schedule
-from vlbm.training.plan import Plan
+from vlbm.training.plan import Plan, Trained
 
 TOKENIZER = train_tokenizer(["She saw the bat."], vocab_size=300)
 PLAN = Plan(steps=6, batch=4, rate=3e-3, warmup=2, trained="all", evaluate_every=3, patience=9)
@@ -55,15 +55,17 @@ def weights(model: Any) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
-def test_resumed_is_bit_equal(tmp_path: Path) -> None:
-    whole, straight = fit(tmp_path / "whole")
+@pytest.mark.parametrize("trained", ["all", "fusion"])  # with "fusion", lower layers are kept and found anew
+def test_resumed_is_bit_equal(trained: Trained, tmp_path: Path) -> None:
+    plan = replace(PLAN, trained=trained)
+    whole, straight = fit(tmp_path / "whole", plan)
     whole.run()
-    first, _ = fit(tmp_path / "parts")
+    first, _ = fit(tmp_path / "parts", plan)
     for _ in range(3):
         first.train_step()
     first._look(0.0, 0.0)
     first.train_step()  # lost: the checkpoint is older
-    second, resumed = fit(tmp_path / "parts")
+    second, resumed = fit(tmp_path / "parts", plan)
     points = second.run()
     assert [point.step for point in points] == [3, 6]
     assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(straight).items())
