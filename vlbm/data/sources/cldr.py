@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vlbm.data.archives import Archive, fetch, unpack
 from vlbm.data.prepared import Part, Tell, copy_texts
+from vlbm.data.sources.parts import archive_part
 from vlbm.errors import DataError
 
 CLDR = Archive(
@@ -39,14 +40,7 @@ def names(
     archive = fetch(CLDR, downloads, lambda text: tell(text, 0, 1, ""))
     unpack(archive, work / "cldr", lambda name: name == "LICENSE" or name.endswith("/annotations.json"))
     found = {language: _read(work / "cldr", language) for language in {"en", *languages}}
-    part = Part(
-        package=f"npm {CLDR.name}",
-        version=CLDR.version,
-        integrity=CLDR.integrity,
-        holds="names",
-        licence="Unicode-3.0",
-        attribution="Unicode CLDR, copyright Unicode, Inc.",
-    )
+    part = archive_part(CLDR, holds="names", licence="Unicode-3.0", attribution="Unicode CLDR, copyright Unicode, Inc.")
     return found, copy_texts(part, "cldr", [work / "cldr" / "LICENSE"], into)
 
 

@@ -17,9 +17,10 @@ from typing import Literal
 from PIL import Image, ImageDraw, ImageFont
 
 from vlbm.data.archives import Archive, fetch, unpack
-from vlbm.data.prepared import PICTURES, Made, Part, Source, Tell, copy_texts
+from vlbm.data.prepared import PICTURES, Made, Source, Tell, copy_texts
 from vlbm.data.records import Example
 from vlbm.data.sources.cldr import CLDR, VARIATION, names
+from vlbm.data.sources.parts import archive_part
 from vlbm.data.splits import concept_key, split_of
 from vlbm.data.stamps import head_noun
 
@@ -140,7 +141,8 @@ def make(data_dir: Path, into: Path, languages: Sequence[str], tell: Tell) -> Ma
             for one in emoji:
                 if picture := _picture(maker, one, work / maker.name, into / PICTURES / maker.name):
                     examples += _examples(one, picture, maker, named, languages)
-            parts.append(copy_texts(_part(maker), maker.name, [work / maker.name / text for text in maker.texts], into))
+            part = archive_part(maker.archive, holds="pictures", licence=maker.licence, attribution=maker.attribution)
+            parts.append(copy_texts(part, maker.name, [work / maker.name / text for text in maker.texts], into))
             tell("Emoji", number + 1, len(MAKERS), maker.name)
     return Made(examples, parts)
 
@@ -212,17 +214,6 @@ def _examples(
         for language in languages
         if key in named[language]
     ]
-
-
-def _part(maker: Maker) -> Part:
-    return Part(
-        package=f"{maker.archive.registry} {maker.archive.name}",
-        version=maker.archive.version,
-        integrity=maker.archive.integrity,
-        holds="pictures",
-        licence=maker.licence,
-        attribution=maker.attribution,
-    )
 
 
 EMOJI = Source(

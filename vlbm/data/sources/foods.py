@@ -13,9 +13,10 @@ from pathlib import Path
 from PIL import Image
 
 from vlbm.data import debian
-from vlbm.data.prepared import PICTURES, Made, Part, Source, Tell, copy_texts
+from vlbm.data.prepared import PICTURES, Made, Source, Tell
 from vlbm.data.records import Example
 from vlbm.data.sources.cldr import CLDR, names
+from vlbm.data.sources.parts import debian_part
 from vlbm.data.splits import concept_key, split_of
 from vlbm.data.stamps import head_noun
 
@@ -47,16 +48,16 @@ def make(data_dir: Path, into: Path, languages: Sequence[str], tell: Tell) -> Ma
             for language in languages
             if (text := texts[language])
         ]
-    documents = debian.documents(DEBIAN, folder)
-    part = Part(
-        package=f"Debian {DEBIAN.name}",
-        version=debian.version(documents),
+    part = debian_part(
+        DEBIAN,
+        folder,
+        into,
+        source="foods",
         holds="pictures",
         licence=LICENCE,
         attribution="Open Clip Art Library (no attribution is asked for)",
     )
-    texts_of = [path for path in (documents / "copyright",) if path.is_file()]
-    return Made(examples, [copy_texts(part, "foods", texts_of, into), cldr])
+    return Made(examples, [part, cldr])
 
 
 def foods() -> list[tuple[str, str]]:

@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlbm.data import debian
-from vlbm.data.prepared import PICTURES, Made, Part, Source, Tell, copy_texts
+from vlbm.data.prepared import PICTURES, Made, Source, Tell
 from vlbm.data.records import Example
+from vlbm.data.sources.parts import debian_part
 from vlbm.data.splits import concept_key, split_of
 from vlbm.data.stamps import DEBIAN, LICENCE, PACKAGE, Stamp, find_stamps, read_stamps
 
@@ -29,16 +29,16 @@ def make(data_dir: Path, into: Path, languages: Sequence[str], tell: Tell) -> Ma
             for language, caption in captions(stamp, languages).items()
         ]
         tell("Stamps", number, len(stamps), "")
-    documents = debian.documents(DEBIAN, folder)
-    part = Part(
-        package=f"Debian {PACKAGE}",
-        version=debian.version(documents),
+    part = debian_part(
+        DEBIAN,
+        folder,
+        into,
+        source="stamps",
         holds="pictures and captions",
         licence=LICENCE,
         attribution="Tux Paint stamps, copyright 2002-2022 Bill Kendrick and contributors",
     )
-    texts = [path for path in (documents / "copyright",) if path.is_file()]
-    return Made(examples, [copy_texts(part, "stamps", texts, into)])
+    return Made(examples, [part])
 
 
 def captions(stamp: Stamp, languages: Sequence[str]) -> dict[str, str]:
