@@ -24,6 +24,7 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Gene
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from vlbm.config import VLBMConfig
+from vlbm.encoders import Seen
 from vlbm.encoders.stages import open_stages
 from vlbm.evidence.table import EvidenceTable
 from vlbm.fusing import FusionPass, fusing, fusing_hook
@@ -137,24 +138,26 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         """
         return self._see(pixel_values, exclude=exclude)
 
-    @torch.no_grad()
-    def features(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Pooled features of pictures [b,v,3,h,w], averaged over their views [b,d_v]: what a visual memory keeps."""
-        b, views = pixel_values.shape[:2]
-        pooled: torch.Tensor = self.encoder(pixel_values.flatten(0, 1)).pooled
-        return pooled.view(b, views, -1).mean(dim=1)
+    def encode(self, pixel_values: torch.Tensor) -> Seen:
+        """What the encoder makes of pictures [b,v,3,h,w], their views joined, with a gradient into stages that learn.
 
-    def _see(self, pixel_values: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Visual:
-        """As `look`, with a gradient through the grid into the stages that learn."""
+        The grid is the first view's [b,n,d_v]; pooled features are the mean over views [b,d_v]; logits are the log of
+        the mean class probability over views [b,c].
+        """
         b, views = pixel_values.shape[:2]
         # Not by the parameters' own flags: transformers sets them anew when it loads a checkpoint.
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.encoder_stages > 0):
             seen = self.encoder(pixel_values.flatten(0, 1))
         first = torch.arange(b, device=pixel_values.device) * views
+        pooled = seen.pooled.view(b, views, -1).mean(dim=1)
+        return Seen(grid=seen.grid[first], pooled=pooled, logits=average_views(seen.logits, views))
+
+    def _see(self, pixel_values: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Visual:
+        """As `look`, with a gradient through the grid into the stages that learn."""
+        seen = self.encode(pixel_values)
         with torch.no_grad():  # evidence is looked up: nothing to learn there
-            pooled = seen.pooled.view(b, views, -1).mean(dim=1)
-            evidence = self.evidence(average_views(seen.logits, views), pooled, exclude=exclude)
-        return Visual(grid=seen.grid[first], evidence=evidence)
+            evidence = self.evidence(seen.logits, seen.pooled, exclude=exclude)
+        return Visual(grid=seen.grid, evidence=evidence)
 
     def _see_rows(self, pixel_values: torch.Tensor, pictures: torch.Tensor | None) -> Visual:
         """Pixels of several pictures a row as one batch of rows."""

@@ -20,8 +20,6 @@ from transformers import AutoConfig, AutoImageProcessor, AutoProcessor, BaseImag
 from vlbm.config import VLBMConfig
 from vlbm.pictures import centre, open_picture, to_rgb, whole
 
-__all__ = ["VLBMImageProcessor", "VLBMProcessor", "centre", "open_picture", "to_rgb", "whole"]
-
 ANSWER_HEADER = "<|im_start|>assistant\n"
 # SmolLM2's own template, where a message's content may also be a list of parts (transformers' multimodal form): the
 # text of the parts is joined, pictures leave no trace in the text.

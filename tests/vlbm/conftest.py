@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,7 @@ def aligned(model: Any) -> Any:
 
 
 def picture_ref(data: bytes) -> PictureRef:
-    return PictureRef(hashlib.sha256(data).hexdigest(), lambda: data)
+    return PictureRef.of(data)
 
 
 @pytest.fixture(scope="session")

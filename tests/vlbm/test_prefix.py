@@ -13,7 +13,7 @@ from tests.vlbm.conftest import drawn, picture_ref
 from vlbm.data.records import Example
 from vlbm.engine import Engine, GenerationRequest, Looked, Message, Token
 from vlbm.errors import ConfigError
-from vlbm.processing import open_picture
+from vlbm.pictures import open_picture
 from vlbm.tokenizer import train_tokenizer
 from vlbm.training.encoded import collate, encode
 

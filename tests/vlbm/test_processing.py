@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from vlbm.errors import PictureError
-from vlbm.processing import VLBMImageProcessor, open_picture, whole
+from vlbm.pictures import open_picture, whole
+from vlbm.processing import VLBMImageProcessor
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "1", "CMYK", "LA", "I;16"])

@@ -21,7 +21,7 @@ from transformers import (
 import vlbm
 from tests.vlbm.conftest import aligned, drawn
 from vlbm.errors import ConfigError, WeightsDamaged, WeightsMissing
-from vlbm.processing import open_picture
+from vlbm.pictures import open_picture
 from vlbm.tokenizer import train_tokenizer
 
 TOKENIZER = train_tokenizer(["Describe the picture.", "A red disc.", "assistant user"], vocab_size=300)

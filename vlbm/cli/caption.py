@@ -76,12 +76,9 @@ def _captioned(out: Path) -> set[str]:
 
 
 def _say_one(engine: Any, path: Path, question: str, max_tokens: int) -> dict[str, Any]:
-    import hashlib
-
     from vlbm.engine import GenerationRequest, Message, PictureRef, Token
 
-    data = path.read_bytes()
-    picture = PictureRef(hashlib.sha256(data).hexdigest(), lambda: data)
+    picture = PictureRef.of(path.read_bytes())
     request = GenerationRequest((Message("user", question, (picture,)),), max_tokens=max_tokens)
     said = [step for step in engine.generate(request) if isinstance(step, Token)]
     weights = [step.image_weight for step in said if step.image_weight is not None]

@@ -21,13 +21,18 @@ def say(message: str) -> None:
         click.echo(message, err=True)
 
 
-def load(name: str) -> tuple[Any, Any]:
-    """A model and its processor, with our own words about what takes long, and no bars of transformers."""
+def without_other_bars() -> None:
+    """Switch the bars of transformers off: ours are enough."""
     from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def load(name: str) -> tuple[Any, Any]:
+    """A model and its processor, with our own words about what takes long, and no bars of transformers."""
     import vlbm
 
-    disable_progress_bar()  # type: ignore[no-untyped-call]
+    without_other_bars()
     return vlbm.load(name, progress=say)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vlbm.cli.terminal import bars, say, show
+from vlbm.cli.terminal import bars, say, show, without_other_bars
 
 
 @click.command()
@@ -51,12 +51,10 @@ def _train_packaged(out: Path | None, cache_dir: Path, steps: int | None) -> Non
 def _train_file(path: Path, out: Path | None, cache_dir: Path, steps: int | None) -> None:
     from dataclasses import replace
 
-    from transformers.utils.logging import disable_progress_bar
-
     from vlbm.training.run import train as run
     from vlbm.training.settings import read_settings
 
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is enough
+    without_other_bars()
     settings = read_settings(path)
     plan = replace(settings.training, steps=steps or settings.training.steps)
     with bars() as tell:

@@ -15,7 +15,7 @@ import torch
 from vlbm.engine.request import PictureRef
 from vlbm.fusion import Prepared
 from vlbm.perception import Visual
-from vlbm.processing import open_picture
+from vlbm.pictures import open_picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,11 @@ class PictureRef:
 
     sha256: str
     load: Callable[[], bytes]
+
+    @classmethod
+    def of(cls, data: bytes) -> PictureRef:
+        """Of bytes that are at hand."""
+        return cls(hashlib.sha256(data).hexdigest(), lambda: data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ It asks an engine the way a user would; the baselines use the same encoder and t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from vlbm.engine import Engine, GenerationRequest, Message, PictureRef, Token
 from vlbm.evaluation.photos import Photo, named
 from vlbm.evidence.table import CAPTION, GROUP, Runs
-from vlbm.processing import open_picture
+from vlbm.pictures import open_picture
 
 QUESTION = "What is in this picture?"
 
@@ -41,7 +40,7 @@ def say(engine: Engine, picture: bytes | None, question: str = QUESTION, max_tok
     """The engine's greedy answer to a question about a picture, or to the question alone."""
     images: tuple[PictureRef, ...] = ()
     if picture is not None:
-        images = (PictureRef(hashlib.sha256(picture).hexdigest(), lambda: picture),)
+        images = (PictureRef.of(picture),)
     request = GenerationRequest((Message("user", question, images),), max_tokens=max_tokens)
     return "".join(step.text for step in engine.generate(request) if isinstance(step, Token)).strip()
 
@@ -57,11 +56,8 @@ def first_run(model: Any, processor: Any, picture: bytes, kind: int) -> str:
 @torch.inference_mode()
 def find_runs(model: Any, processor: Any, picture: bytes) -> Runs:
     """The evidence of one picture, before it is laid out."""
-    from vlbm.perception import average_views
-
-    views = processor.image_processor.pixels(open_picture(picture))
-    seen = model.encoder(views)
-    found: Runs = model.evidence.find(average_views(seen.logits, views.shape[0]), seen.pooled.mean(dim=0, keepdim=True))
+    seen = model.encode(processor.image_processor.pixels(open_picture(picture))[None])
+    found: Runs = model.evidence.find(seen.logits, seen.pooled)
     return found
 
 

@@ -33,6 +33,7 @@ def encoder_identity(model: Any, processor: Any) -> str:
     return fingerprint(model.encoder.state_dict().items(), how)[:16]
 
 
+@torch.no_grad()
 def look_at(model: Any, processor: Any, examples: Sequence[Example], tell: Tell) -> tuple[Index, list[str]]:
     """What a model's encoder makes of pictures, as an index, and the pictures that were left out.
 
@@ -52,7 +53,7 @@ def look_at(model: Any, processor: Any, examples: Sequence[Example], tell: Tell)
                 continue
             digest = hashlib.sha256(data).hexdigest()
             entries.append(Entry(example.target.strip(), example.language, digest, str(path)))
-            features.append(model.features(pixels.to(model.device))[0].cpu())
+            features.append(model.encode(pixels.to(model.device)).pooled[0].cpu())
         tell(number, len(examples))
     width = model.config.encoder_spec.width
     found = torch.stack(features) if features else torch.zeros(0, width)

@@ -19,7 +19,6 @@ from PIL import Image
 
 from vlbm.data.compose import nothing, plain, read_cutout, varied
 from vlbm.data.stamps import Stamp
-from vlbm.perception import average_views
 
 NOTHING = -1
 Progress = Callable[[int, int], None]
@@ -45,9 +44,8 @@ class Renderings:
 @torch.inference_mode()
 def encode(model: Any, processor: Any, picture: Image.Image) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """One picture -> grid [n,d_v], pooled [d_v], log class probabilities [c]."""
-    views = processor.image_processor.pixels(picture)  # [v,3,h,w]
-    seen = model.encoder(views)
-    return seen.grid[0], seen.pooled.mean(dim=0), average_views(seen.logits, views.shape[0])[0]
+    seen = model.encode(processor.image_processor.pixels(picture)[None])
+    return seen.grid[0], seen.pooled[0], seen.logits[0]
 
 
 def plain_features(model: Any, processor: Any, stamps: list[Stamp]) -> torch.Tensor:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from vlbm.evidence.table import Evidence
 from vlbm.fingerprint import fingerprint
 from vlbm.perception import Visual
-from vlbm.processing import open_picture
+from vlbm.pictures import open_picture
 
 
 class SeenPictures:
