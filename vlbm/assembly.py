@@ -14,6 +14,7 @@ import vlbm._torchvision  # noqa: F401 (must run before transformers)
 import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers.initialization import no_init_weights
 
 from vlbm.config import VLBMConfig
 from vlbm.conversion import LANGUAGE_FILE, language_cache
@@ -118,7 +119,8 @@ def _language(source: str | Path | PreTrainedConfig | PreTrainedModel) -> tuple[
 def _packaged_language(name: str) -> tuple[Any, Any, Any]:
     folder = language_cache(default_cache_dir(), name=name)
     config = AutoConfig.from_pretrained(str(folder))
-    loaded: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    with no_init_weights():
+        loaded: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     loaded.load_state_dict(load_file(folder / LANGUAGE_FILE), strict=False)  # tied weights are there once
     loaded.tie_weights()
     return config, loaded.state_dict(), AutoTokenizer.from_pretrained(str(folder))

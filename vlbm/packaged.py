@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PACKAGED = "packaged"
 PACKAGED_FOLDER = Path(__file__).parent / "weights" / PACKAGED
 CONFIG, ADAPTER, CHECKSUMS = "config.json", "adapter.safetensors", "SHA256SUMS"
+ADVICE = "install vlbm again, or make the weights with `vlbm train packaged`"
 
 Progress = Callable[[str], None]
 
@@ -94,21 +95,16 @@ def verify(folder: Path) -> None:
     """
     sums = folder / CHECKSUMS
     if not sums.is_file():
-        raise WeightsMissing(f"{sums} is not there: install vlbm again, or make the weights with `vlbm train packaged`")
+        raise WeightsMissing(f"{sums} is not there: {ADVICE}")
     for line in sums.read_text(encoding="utf-8").splitlines():
         wanted, name = line.split(maxsplit=1)
         path = folder / name
         if not path.is_file():
-            raise WeightsMissing(
-                f"{path} is not there: install vlbm again, or make the weights with `vlbm train packaged`"
-            )
+            raise WeightsMissing(f"{path} is not there: {ADVICE}")
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != wanted:
-            raise WeightsDamaged(
-                f"{path} is damaged (SHA-256 {found[:12]}..., shipped as {wanted[:12]}...): "
-                "install vlbm again, or make the weights with `vlbm train packaged`"
-            )
+            raise WeightsDamaged(f"{path} is damaged (SHA-256 {found[:12]}..., shipped as {wanted[:12]}...): {ADVICE}")
 
 
 def write_checksums(folder: Path) -> None:
@@ -184,20 +180,19 @@ def load_adapter(model: VLBMForConditionalGeneration, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    advice = "install vlbm again, or make the weights with `vlbm train packaged`"
     try:
         state = load_file(path)
     except SafetensorError as error:
-        raise WeightsDamaged(f"{path} cannot be read ({error}): {advice}") from error
+        raise WeightsDamaged(f"{path} cannot be read ({error}): {ADVICE}") from error
     own = model.state_dict()
     wanted = set(adapter_keys(own))
     if set(state) != wanted:
         lacks, unknown = sorted(wanted - set(state))[:3], sorted(set(state) - wanted)[:3]
-        raise WeightsDamaged(f"{path} lacks {lacks} and has unknown {unknown}: {advice}")
+        raise WeightsDamaged(f"{path} lacks {lacks} and has unknown {unknown}: {ADVICE}")
     for key, value in state.items():
         if value.shape != own[key].shape:
             raise WeightsDamaged(
-                f"{path}: {key} is {tuple(value.shape)}, config.json says {tuple(own[key].shape)}: {advice}"
+                f"{path}: {key} is {tuple(value.shape)}, config.json says {tuple(own[key].shape)}: {ADVICE}"
             )
         own[key].copy_(value)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlbm.data.records import Example, read_jsonl
+from vlbm.data.records import Example, Read, read_jsonl
 from vlbm.errors import DataError
 from vlbm.evaluation.questions import pictures_of
 
@@ -50,7 +50,10 @@ def read_source(
     Raises:
         DataError: the file is not there, has no usable example, or none of the split.
     """
-    read = read_jsonl(path, pictures)
+    return _source(path, read_jsonl(path, pictures), split, limit)
+
+
+def _source(path: Path, read: Read, split: str | None, limit: int | None) -> Source:
     examples = read.examples if split is None else read.of(split)
     if not examples:
         there = sorted({example.split for example in read.examples if example.split})
@@ -65,8 +68,8 @@ def read_training(path: Path, *, pictures: Path | None = None) -> Source:
     Raises:
         DataError: the file is not there, or has no usable example with a picture.
     """
-    marked = any(example.split == TRAIN for example in read_jsonl(path, pictures).examples)
-    source = read_source(path, pictures=pictures, split=TRAIN if marked else None)
+    read = read_jsonl(path, pictures)
+    source = _source(path, read, TRAIN if read.of(TRAIN) else None, None)
     if not any(example.pictures for example in source.examples):
         raise DataError(f"{path} has no training example with a picture: leave out --train")
     return source
