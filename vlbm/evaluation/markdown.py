@@ -95,7 +95,7 @@ def _models(report: Mapping[str, Any]) -> Iterator[str]:
             m["name"],
             m["encoder"],
             m["language_model"],
-            f"{m['fusion']} after {m['fusion_layers']}",
+            f"{m['fusion']} after {m['fusion_layers']}" if m["fusion_layers"] else m["fusion"],
             m["fingerprint"][:12],
         ]
         for m in models
