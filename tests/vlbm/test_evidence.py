@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,39 @@ from vlbm.encoders import encoder
 from vlbm.encoders.lite0 import read_lite0
 from vlbm.errors import ConfigError, DataError, WeightsDamaged, WeightsMissing
 from vlbm.evidence import names as naming
-from vlbm.evidence.names import imagenet_names, to_tokens
+from vlbm.evidence.names import imagenet_names, names_in, to_tokens
 from vlbm.evidence.table import CAPTION, FINE, GROUP, START, Runs, lay_out
 from vlbm.perception import average_views, soft_bins
+
+ARTICLE = {
+    "es": r"(un|una) ",
+    "fr": r"(un|une) ",
+    "de": r"(ein|eine) ",
+    # "uno" before s and a consonant, z, gn, ps; elided before a vowel, but not before one that is a consonant (iena).
+    "it": r"(uno (?=s[^aeiou]|z|gn|ps)|un (?!s[^aeiou]|z|gn|ps)|una (?![aeou]|i[^aeou])|un'(?=[aeiou]))",
+    "pt": r"(um|uma) ",
+}
+# Names that are the same word in both languages.
+SAME = {
+    "es": """koala wombat mantis llama armadillo panda altar banjo taxi gong piano rickshaw joystick kimono
+        maraca marimba oboe ocarina patio pedestal perfume poncho radio tractor wok guacamole bagel pretzel
+        pasta pizza burrito""",
+    "fr": """crocodile trilobite scorpion toucan koala wombat chiton dugong lynx lion hamster bison panda
+        ambulance banjo train taxi cardigan cassette table gong piano guillotine harmonica joystick kimono
+        lotion loupe maraca marimba microphone bus missile modem ocarina oscilloscope parachute patio poncho
+        prison projectile radio restaurant saxophone ski trombone vase wok menu guacamole bagel orange pizza
+        burrito geyser""",
+    "de": """salamander koala wombat flamingo dugong wolf leopard tiger hamster zebra bison otter gorilla lemur
+        panda altar banjo barometer ball taxi cello computer gong guillotine hammer holster jeans joystick
+        kimono lotion maraca megalith bus modem obelisk oboe pier planetarium poncho puck radio restaurant
+        sarong ski sofa toaster vase wok guacamole bagel burger orange pizza burrito""",
+    "it": """trilobite echidna koala nematode zebra armadillo gorilla panda banjo taxi cardigan cinema computer
+        go-kart gong jeans joystick kimono maraca marimba missile modem oboe ocarina patio poncho radio
+        slot_machine tram trombone wok guacamole bagel pretzel hot_dog broccoli banana pasta pizza burrito
+        geyser""",
+    "pt": """flamingo hamster zebra panda altar banjo cinema envelope piano joystick maraca marimba modem van
+        ocarina pedestal perfume poncho snorkel trombone guacamole bagel pretzel banana pizza burrito""",
+}
 
 
 def test_cats_and_dogs_add_up() -> None:
@@ -35,6 +66,72 @@ def test_a_class_with_two_names_is_an_error(tmp_path: Path, monkeypatch: pytest.
     table.write_text("cat: many\n", encoding="utf-8")
     with pytest.raises(DataError, match="line 1: 'many' is not a class"):
         imagenet_names()
+
+
+@pytest.mark.parametrize(
+    ("language", "cat", "bow"),
+    [
+        ("es", "un gato", "un arco"),
+        ("fr", "un chat", "un arc"),
+        ("de", "eine Katze", "ein Bogen"),
+        ("it", "un gatto", "un arco"),
+        ("pt", "um gato", "um arco"),
+    ],
+)
+def test_every_everyday_name_has_a_translation(language: str, cat: str, bow: str) -> None:
+    groups = imagenet_names().groups
+    phrases = names_in(language)
+    assert len(phrases) == len(groups) == 602
+    assert (phrases[groups.index("cat")], phrases[groups.index("bow")]) == (cat, bow)
+    lines = naming.TABLE.with_name(f"everyday_{language}.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.partition(":")[0] for line in lines if not line.startswith("#")] == list(groups)
+
+
+@pytest.mark.parametrize("language", ARTICLE)
+def test_translations_are_written_as_in_their_language(language: str) -> None:
+    phrases = names_in(language)
+    bare = [re.sub(f"^{ARTICLE[language]}", "", phrase) for phrase in phrases]
+    same = {name for name, word in zip(imagenet_names().groups, bare, strict=True) if name.lower() == word.lower()}
+    assert same == {name.replace("_", " ") for name in SAME[language].split()}
+    assert sum(word == phrase for word, phrase in zip(bare, phrases, strict=True)) < 25  # plurals and stuffs
+    assert not [word for word in bare if re.match(r"(un|una|une|uno|ein|eine|um|uma)\b", word)]
+    capitals = [phrase != phrase.lower() for phrase in phrases]
+    assert all(capitals) if language == "de" else sum(capitals) < 7  # CD, Petri
+
+
+@pytest.mark.parametrize("language", ["en", *ARTICLE])
+def test_translations_are_tokens_and_back(language: str, processor: Any) -> None:
+    phrases = names_in(language)
+    tokens = to_tokens(list(phrases), processor.tokenizer, 24)
+    assert (tokens[:, -1] == -1).all()
+    back = [processor.tokenizer.decode([t for t in row if t >= 0]) for row in tokens.tolist()]
+    assert back == [f" {phrase}" for phrase in phrases]
+
+
+def test_english_names_are_the_groups_and_other_languages_are_refused() -> None:
+    assert names_in("en") == imagenet_names().groups
+    with pytest.raises(DataError, match=r"^no everyday names in '\.\./es': there are de, en, es, fr, it, pt$"):
+        names_in("../es")
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "message"),
+    [
+        ("cat: un gato\n", "", r"everyday_es\.txt lacks 1 everyday names, the first is 'cat'"),
+        ("cat: un gato", "feline: un gato", r"everyday_es\.txt, line \d+: 'feline' is not an everyday name"),
+        ("cat: un gato", "dog: un gato", r"everyday_es\.txt, line \d+: 'dog' comes twice"),
+        ("cat: un gato", "cat:", r"everyday_es\.txt, line \d+: 'cat' has no translation"),
+    ],
+)
+def test_a_table_that_does_not_fit_the_names_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, instead: str, message: str
+) -> None:
+    for name in ("everyday.txt", "everyday_es.txt"):
+        text = naming.TABLE.with_name(name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace(f"\n{line}", f"\n{instead}"), encoding="utf-8")
+    monkeypatch.setattr(naming, "TABLE", tmp_path / "everyday.txt")
+    with pytest.raises(DataError, match=message):
+        names_in("es")
 
 
 def test_group_probabilities_are_sums(model: Any) -> None:

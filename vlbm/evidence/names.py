@@ -1,11 +1,12 @@
 """Everyday names of an encoder's classes, as tokens of a language model.
 
-Reads the table `everyday.txt`; knows nothing of pictures. Class names come from torchvision's list of
-ImageNet's classes.
+Reads the table `everyday.txt` and its translations, `everyday_es.txt` and so on; knows nothing of pictures, and
+nothing of a language beyond the phrases in its table. Class names come from torchvision's list of ImageNet's classes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,17 +92,52 @@ def imagenet_names() -> Names:
 
     classes = tuple(SPOKEN.get(name, name) for name in _IMAGENET_CATEGORIES)
     named: dict[int, str] = {}
-    for number, line in enumerate(TABLE.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.startswith("#") or not line.strip():
-            continue
-        name, _, indices = line.partition(":")
+    for number, name, indices in _lines(TABLE):
         for index in _indices(indices, number):
-            if named.setdefault(index, name.strip()) != name.strip():
+            if named.setdefault(index, name) != name:
                 raise DataError(f"{TABLE.name}, line {number}: class {index} is already a {named[index]}")
     everyday = [named.get(index, own) for index, own in enumerate(classes)]
     groups = tuple(dict.fromkeys(everyday))
     place = {name: index for index, name in enumerate(groups)}
     return Names(groups=groups, group_of_class=tuple(place[name] for name in everyday), classes=classes)
+
+
+def names_in(language: str) -> tuple[str, ...]:
+    """The everyday names in a language [g], in the order of `Names.groups`.
+
+    In English ("en") they are the groups themselves. In other languages each has its indefinite article, unless it is
+    a plural or names a stuff: "un gato", "prismáticos", "pan".
+
+    Raises:
+        DataError: there is no table of this language, or it lacks a name, has one twice or one that is no group.
+    """
+    groups = imagenet_names().groups
+    if language == "en":
+        return groups
+    tables = {path.stem.removeprefix("everyday_"): path for path in TABLE.parent.glob("everyday_*.txt")}
+    if language not in tables:
+        raise DataError(f"no everyday names in {language!r}: there are {', '.join(sorted([*tables, 'en']))}")
+    table, known = tables[language], frozenset(groups)
+    phrases: dict[str, str] = {}
+    for number, name, phrase in _lines(table):
+        if name not in known:
+            raise DataError(f"{table.name}, line {number}: {name!r} is not an everyday name of {TABLE.name}")
+        if name in phrases or not phrase:
+            raise DataError(
+                f"{table.name}, line {number}: {name!r} {'comes twice' if phrase else 'has no translation'}"
+            )
+        phrases[name] = phrase
+    if missing := [name for name in groups if name not in phrases]:
+        raise DataError(f"{table.name} lacks {len(missing)} everyday names, the first is {missing[0]!r}")
+    return tuple(phrases[name] for name in groups)
+
+
+def _lines(table: Path) -> Iterator[tuple[int, str, str]]:
+    """Number, name and what follows the colon of each line that is not a comment."""
+    for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip() and not line.startswith("#"):
+            name, _, rest = line.partition(":")
+            yield number, name.strip(), rest.strip()
 
 
 def _indices(text: str, line: int) -> list[int]:
