@@ -48,7 +48,8 @@ def rows(model: Any, processor: Any, count: int = 8) -> list[Encoded]:
 def fit(folder: Path, plan: Plan = PLAN) -> tuple[Fit, Any]:
     model, processor = fresh()
     examples = rows(model, processor)
-    return Fit(model, train=examples, held_out=examples[:3], plan=plan, folder=folder), model
+    train = examples if plan.trained == "all" else [row for row in examples if row.visuals]
+    return Fit(model, train=train, held_out=examples[:3], plan=plan, folder=folder), model
 
 
 def weights(model: Any) -> dict[str, torch.Tensor]:

@@ -21,10 +21,12 @@ from torch import nn
 
 from vlbm.errors import ConfigError, DataError
 from vlbm.perception import Visual
+from vlbm.training.answers import answer_loss
 from vlbm.training.encoded import Encoded, collate
 from vlbm.training.lower import LowerLayers
 from vlbm.training.optimiser import is_gate, parameter_groups, schedule
 from vlbm.training.plan import Plan
+from vlbm.training.prefix import Prefixes, Tokens
 from vlbm.weights_file import read_tensors
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
@@ -53,12 +55,15 @@ class Fit:
 
     Args:
         model: a `VLBMForConditionalGeneration`.
-        train, held_out: encoded examples; `held_out` decides when to stop and which weights stay.
+        train, held_out: encoded examples; `held_out` decides when to stop and which weights stay. While only the fusion
+            learns, those to train on need pictures: without one the model is the bare one, and nothing would learn.
         plan: how long and how fast.
         folder: of the checkpoint and the log.
         tell: is told step, steps and loss.
         watch: is given all evaluations after each one.
         accelerator: accelerate's; by default one on the CPU or GPU that is there.
+        beginnings: token ids that may stand before all prompts of a batch, one of them drawn each step; evaluations
+            take the first. Only while the language model is frozen.
 
     Raises:
         DataError: there are no examples, or they hold no pixels for an encoder that learns.
@@ -76,9 +81,8 @@ class Fit:
         tell: Tell = untold,
         watch: Callable[[Sequence[Point]], None] | None = None,
         accelerator: Any = None,
+        beginnings: Sequence[Tokens] = ((),),
     ) -> None:
-        if plan.trained == "fusion":  # without a picture the model is the bare one: nothing would learn
-            train = [row for row in train if row.visuals]
         if not train or not held_out:
             raise DataError(f"training needs examples, got {len(train)} to train on and {len(held_out)} held out")
         self.train, self.held_out, self.plan, self.folder, self.tell = train, held_out, plan, folder, tell
@@ -96,8 +100,9 @@ class Fit:
         groups = parameter_groups(self.parameters.items(), rate=plan.rate, gate_rate=plan.gate_rate)
         optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))
         self.wrapped, self.optimiser = self.accelerator.prepare(model, optimiser)
-        frozen = plan.trained == "fusion" and model.config.fusion_layers
+        frozen = plan.trained == "fusion" and model.config.fusion_layers and plan.lower_cache_gb > 0
         self.lower = LowerLayers(model, limit=int(plan.lower_cache_gb * 1e9)) if frozen else None
+        self.prefixes = Prefixes(model, beginnings)
         self.step, self.points = 0, list[Point]()
         self.best = self._weights()
 
@@ -136,9 +141,9 @@ class Fit:
         for start in range(0, len(drawn), size):
             numbers = drawn[start : start + size]
             rows = [self.train[number] for number in numbers]
-            batch = collate(rows, device=self.accelerator.device)
+            batch = self._begin(int(rng.integers(len(self.prefixes.beginnings))), rows)
             with self.accelerator.autocast(), self._begun(numbers, rows):
-                loss = self.wrapped(**batch, use_cache=False).loss / self.plan.accumulate
+                loss = self._loss(self.wrapped, batch) / self.plan.accumulate
             self.accelerator.backward(loss)
             total += float(loss.detach())
         self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.plan.clip)
@@ -150,15 +155,22 @@ class Fit:
         """Lower layers that are frozen are not run again."""
         return self.lower.begun(self.lower.states(numbers, rows)) if self.lower else nullcontext()
 
+    def _begin(self, number: int, rows: Sequence[Encoded]) -> dict[str, Any]:
+        """The batch of rows after one of the beginnings."""
+        return self.prefixes.before(number, collate(rows, device=self.accelerator.device))
+
+    def _loss(self, model: Any, batch: dict[str, Any]) -> torch.Tensor:
+        return answer_loss(model, self.model.get_output_embeddings(), batch)
+
     @torch.no_grad()
     def evaluate(self) -> float:
         """Mean loss a batch over all held-out examples, the same in every process, so that all stop at one step."""
         self.model.eval()
         losses = []
         for start in range(0, len(self.held_out), self.plan.batch):
-            batch = collate(self.held_out[start : start + self.plan.batch], device=self.accelerator.device)
+            batch = self._begin(0, self.held_out[start : start + self.plan.batch])
             with self.accelerator.autocast():
-                losses.append(float(self.model(**batch, use_cache=False).loss))
+                losses.append(float(self._loss(self.model, batch)))
         mean = torch.tensor(sum(losses) / len(losses), device=self.accelerator.device)
         return float(self.accelerator.reduce(mean, "mean"))
 

@@ -83,9 +83,12 @@ def train(settings: Settings, *, cache_dir: Path, tell: Tell) -> Trained:
         name: encode_all(model, processor, examples, pictures, problems, partial(_looking, tell, name))
         for name, examples in splits.items()
     }
+    train = encoded["train"]
+    if settings.training.trained == "fusion":  # without a picture the model is the bare one: nothing would learn
+        train = [row for row in train if row.visuals]
     fit = Fit(
         model,
-        train=encoded["train"],
+        train=train,
         held_out=encoded["held_out"],
         plan=settings.training,
         folder=settings.out,
