@@ -89,8 +89,15 @@ def build(
         model.embedding_mean.copy_(model.get_input_embeddings().weight.mean(dim=0))  # type: ignore[operator]
     model.eval()  # type: ignore[no-untyped-call]
     tokens = fusion_kind(fusion).prompt_tokens
-    images = image_processor(config)
-    return model, VLBMProcessor(images, tokenizer, chat_template=PLAIN_CHAT_TEMPLATE, picture_tokens=tokens)
+    processor = VLBMProcessor(
+        image_processor(config),
+        tokenizer,
+        chat_template=PLAIN_CHAT_TEMPLATE,
+        picture_tokens=tokens,
+        fusion_begins=config.fusion_begins,
+        languages=config.languages,
+    )
+    return model, processor
 
 
 def _upper_half(layers: int, fusion: str) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from vlbm.fusion import fusion
 from vlbm.recurrent import config as _recurrent  # noqa: F401 (registers its configuration, which text_config may be)
 
 FORMAT_VERSION = 1
+BEGINNINGS = ("answer", "question")
 
 
 @strict
@@ -39,9 +40,12 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         image_size: side in pixels of the square that the encoder sees; None is the encoder's own.
         image_mean, image_std: normalisation of pixels scaled to [0, 1]; None is the encoder's own.
         image_views: views of each picture whose class probabilities are averaged (see `processing`).
+        fusion_begins: the fusion acts from the "answer" on, or from the "question" that it answers.
+        languages: of names and captions in the evidence, as BCP 47 tags; the first one stands in for the others.
         class_groups: everyday names that the encoder's classes add up to (0: the encoder's classes are not evidence).
         name_tokens: tokens that the longest name may have.
         memory_pictures: pictures in the visual memory (0: none).
+        memory_width: width of the learned space in which they are compared (0: features are compared as they are).
         caption_tokens: tokens that the longest caption in the memory may have.
         evidence_groups, evidence_fine, evidence_neighbours: how many everyday names, fine names and captions enter the
             fused memory.
@@ -64,9 +68,12 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     image_mean: list[float] | tuple[float, ...] | None = None
     image_std: list[float] | tuple[float, ...] | None = None
     image_views: int = 4
+    fusion_begins: str = "answer"
+    languages: list[str] | tuple[str, ...] = ("en",)
     class_groups: int = 0
     name_tokens: int = 8
     memory_pictures: int = 0
+    memory_width: int = 0
     caption_tokens: int = 20
     evidence_groups: int = 5
     evidence_fine: int = 2
@@ -78,7 +85,7 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         # The base class edits what it is given; a live model may still use it.
         self.text_config, self.vision_config = deepcopy(self.text_config), deepcopy(self.vision_config)
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
-        self.fusion_layers = tuple(self.fusion_layers)
+        self.fusion_layers, self.languages = tuple(self.fusion_layers), tuple(self.languages)
         text = self.text_config
         if not isinstance(text, PreTrainedConfig):
             raise ConfigError(f"text_config must configure a language model, got {type(text).__name__}")
@@ -86,6 +93,10 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
             raise ConfigError(f"{self.fusion} acts on the prompt, not on layers: fusion_layers must be empty")
         if not fusion(self.fusion).prompt_tokens and not self.fusion_layers:
             raise ConfigError(f"{self.fusion} acts on layers: fusion_layers must name at least one")
+        if self.fusion_begins not in BEGINNINGS:
+            raise ConfigError(f"unknown fusion_begins {self.fusion_begins!r}: use one of {', '.join(BEGINNINGS)}")
+        if not self.languages:
+            raise ConfigError("languages must name at least one")
         self._fit_encoder()
         self.tie_word_embeddings = bool(text.tie_word_embeddings)
         layers = int(text.num_hidden_layers)

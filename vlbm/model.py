@@ -81,7 +81,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             self.language_model.loss_type = "ForCausalLM"
         self.encoder = spec.build().requires_grad_(False).eval()
         self.encoder_stages = 0
-        self.evidence = EvidenceTable(config, classes=spec.classes, width=spec.width)
+        self.evidence = EvidenceTable(config, classes=spec.classes, width=spec.style)
         width = self.language_model.config.hidden_size
         self.memory = MemoryBuilder(config, spec, width)
         self.fusions = nn.ModuleList(
@@ -129,39 +129,50 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         self.encoder_stages = stages
 
     @torch.no_grad()
-    def look(self, pixel_values: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Visual:
+    def look(
+        self,
+        pixel_values: torch.Tensor,
+        *,
+        languages: torch.Tensor | None = None,
+        exclude: torch.Tensor | None = None,
+    ) -> Visual:
         """Encode pictures, without a gradient.
 
         Args:
             pixel_values: [b,v,3,h,w]; the first view is the whole picture and gives the grid.
+            languages: numbers of the languages that names and captions shall be in [b]; default the first.
             exclude: pictures that the memory may not return [b,N] bool.
         """
-        return self._see(pixel_values, exclude=exclude)
+        return self._see(pixel_values, languages, exclude=exclude)
 
     def encode(self, pixel_values: torch.Tensor) -> Seen:
         """What the encoder makes of pictures [b,v,3,h,w], their views joined, with a gradient into stages that learn.
 
-        The grid is the first view's [b,n,d_v]; pooled features are the mean over views [b,d_v]; logits are the log of
-        the mean class probability over views [b,c].
+        The grid is the first view's [b,n,d_v]; pooled features [b,d_v] and style [b,s] are the mean over views; logits
+        are the log of the mean class probability over views [b,c].
         """
         b, views = pixel_values.shape[:2]
         # Not by the parameters' own flags: transformers sets them anew when it loads a checkpoint.
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.encoder_stages > 0):
             seen = self.encoder(pixel_values.flatten(0, 1))
         first = torch.arange(b, device=pixel_values.device) * views
-        pooled = seen.pooled.view(b, views, -1).mean(dim=1)
-        return Seen(grid=seen.grid[first], pooled=pooled, logits=average_views(seen.logits, views))
+        pooled, style = (value.view(b, views, -1).mean(dim=1) for value in (seen.pooled, seen.style))
+        return Seen(seen.grid[first], pooled, average_views(seen.logits, views), style)
 
-    def _see(self, pixel_values: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Visual:
+    def _see(
+        self, pixel_values: torch.Tensor, languages: torch.Tensor | None, *, exclude: torch.Tensor | None = None
+    ) -> Visual:
         """As `look`, with a gradient through the grid into the stages that learn."""
         seen = self.encode(pixel_values)
         with torch.no_grad():  # evidence is looked up: nothing to learn there
-            evidence = self.evidence(seen.logits, seen.pooled, exclude=exclude)
+            evidence = self.evidence(seen.logits, seen.style, languages=languages, exclude=exclude)
         return Visual(grid=seen.grid, evidence=evidence)
 
-    def _see_rows(self, pixel_values: torch.Tensor, pictures: torch.Tensor | None) -> Visual:
+    def _see_rows(
+        self, pixel_values: torch.Tensor, pictures: torch.Tensor | None, languages: torch.Tensor | None
+    ) -> Visual:
         """Pixels of several pictures a row as one batch of rows."""
-        visual = self._see(pixel_values)
+        visual = self._see(pixel_values, languages)
         return visual if pictures is None else rows_of(visual, pictures.tolist())
 
     def remember(self, visual: Visual) -> list[Prepared]:
@@ -176,6 +187,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         position_ids: torch.Tensor | None = None,
         pixel_values: torch.Tensor | None = None,
         pictures: torch.Tensor | None = None,
+        languages: torch.Tensor | None = None,
         visual: Visual | None = None,
         memories: list[Prepared] | None = None,
         fusion_from: torch.Tensor | None = None,
@@ -195,6 +207,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             pixel_values, visual, memories: the pictures, at one of three stages: pixels [b,v,3,h,w], what was seen, or
                 each fused layer's memory. None of them: the bare language model.
             pictures: how many of the pictures in `pixel_values` each row has, in their order [b]; default one each.
+            languages: number of the language of each picture's names and captions; default the first.
             fusion_from: first position (past included) on which the fusion acts [b]; default 0. A fusion of the prompt
                 acts on as many tokens as it has from there on.
             has_picture: m [b] bool; default all True where pictures are given.
@@ -202,7 +215,8 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             output_fusion: report each fused layer's alpha, beta, their ratio and attention (None without a picture).
         """
         if memories is None and (visual is not None or pixel_values is not None):
-            memories = self.remember(visual or self._see_rows(pixel_values, pictures))  # type: ignore[arg-type]
+            seen = visual or self._see_rows(pixel_values, pictures, languages)  # type: ignore[arg-type]
+            memories = self.remember(seen)
         embeds = inputs_embeds if inputs_embeds is not None else self.get_input_embeddings()(input_ids)
         current = None
         if memories is not None:
@@ -265,12 +279,13 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         *args: Any,
         pixel_values: torch.Tensor | None = None,
         pictures: torch.Tensor | None = None,
+        languages: torch.Tensor | None = None,
         visual: Visual | None = None,
         **kwargs: Any,
     ) -> Any:
         """transformers' generate; pictures are encoded and remembered once, before the first token."""
         if pixel_values is not None:
-            visual = self._see_rows(pixel_values, pictures)
+            visual = self._see_rows(pixel_values, pictures, languages)
         if visual is not None:
             kwargs["memories"] = self.remember(visual)
         return super().generate(*args, **kwargs)  # type: ignore[misc]

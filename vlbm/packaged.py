@@ -208,4 +208,9 @@ def make_processor(config: VLBMConfig, language: Path) -> VLBMProcessor:
 
     from vlbm.processing import VLBMProcessor, image_processor
 
-    return VLBMProcessor(image_processor(config), AutoTokenizer.from_pretrained(str(language)))
+    return VLBMProcessor(
+        image_processor(config),
+        AutoTokenizer.from_pretrained(str(language)),
+        fusion_begins=config.fusion_begins,
+        languages=config.languages,
+    )

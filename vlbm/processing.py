@@ -7,6 +7,7 @@ tokens in the prompt. This module knows nothing of weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import vlbm._torchvision  # noqa: F401 (must run before transformers)
@@ -18,9 +19,10 @@ from PIL import Image, ImageOps
 from transformers import AutoConfig, AutoImageProcessor, AutoProcessor, BaseImageProcessor, BatchFeature, ProcessorMixin
 
 from vlbm.config import VLBMConfig
+from vlbm.errors import ConfigError
 from vlbm.pictures import centre, open_picture, to_rgb, whole
 
-ANSWER_HEADER = "<|im_start|>assistant\n"
+QUESTION_HEADER, ANSWER_HEADER = "<|im_start|>user\n", "<|im_start|>assistant\n"
 # SmolLM2's own template, where a message's content may also be a list of parts (transformers' multimodal form): the
 # text of the parts is joined, pictures leave no trace in the text.
 CHAT_TEMPLATE = (
@@ -140,6 +142,8 @@ class VLBMProcessor(ProcessorMixin):
 
     Args:
         picture_tokens: tokens that begin a prompt with pictures, where the fusion acts on the prompt.
+        fusion_begins: where it acts otherwise: from the "answer" on, or from the "question" (see `VLBMConfig`).
+        languages: of names and captions in the evidence.
     """
 
     attributes = ["image_processor", "tokenizer"]  # noqa: RUF012 (the base class declares it so)
@@ -150,13 +154,17 @@ class VLBMProcessor(ProcessorMixin):
         tokenizer: Any = None,
         chat_template: str | None = None,
         picture_tokens: int = 0,
+        fusion_begins: str = "answer",
+        languages: Sequence[str] = ("en",),
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             image_processor, tokenizer, chat_template=chat_template or CHAT_TEMPLATE
         )
-        self.picture_tokens = picture_tokens
+        self.picture_tokens, self.fusion_begins, self.languages = picture_tokens, fusion_begins, list(languages)
 
-    def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> BatchFeature:
+    def __call__(
+        self, images: Any = None, text: Any = None, language: str | None = None, **kwargs: Any
+    ) -> BatchFeature:
         """Tokenise text and prepare pictures.
 
         The fusion acts from `fusion_from` [b] on (see `fusion_start`).
@@ -164,7 +172,11 @@ class VLBMProcessor(ProcessorMixin):
         Args:
             images: a picture, or several: all for the only text, one a text, or a list for each text.
             text: a prompt or several.
+            language: of the answers, where names and captions are known in several.
             kwargs: further options of the tokenizer.
+
+        Raises:
+            ConfigError: names and captions are not known in the language.
         """
         kwargs.setdefault("return_tensors", "pt")
         kwargs.pop("images_kwargs", None)
@@ -185,7 +197,20 @@ class VLBMProcessor(ProcessorMixin):
                 data["has_picture"] = data["pictures"] > 0
         if not (isinstance(images, list) and not images):  # texts may all be without one
             data.update(self.image_processor(images))
+            if language is not None:
+                data["languages"] = torch.full((len(data["pixel_values"]),), self.language_number(language))
         return BatchFeature(data)
+
+    def language_number(self, language: str) -> int:
+        """Place of a language among those of names and captions; a region aside ("de-AT" is "de").
+
+        Raises:
+            ConfigError: it is none of them.
+        """
+        bare = language.partition("-")[0].lower()
+        if bare not in self.languages:
+            raise ConfigError(f"pictures cannot be spoken of in {language!r}: use one of {', '.join(self.languages)}")
+        return self.languages.index(bare)
 
     def _start(self, ids: list[Any], mask: list[Any]) -> int:
         """Position of the fusion's start in a row that may be padded, perhaps with the very mark that is looked for."""
@@ -203,20 +228,24 @@ class VLBMProcessor(ProcessorMixin):
         return self.picture_token * self.picture_tokens + text
 
     def fusion_start(self, ids: list[Any]) -> int:
-        """Position in token ids from which the fusion acts: the last answer's header, or the pictures' tokens."""
+        """Position in token ids from which the fusion acts.
+
+        That is the header of the last answer or question, 0 without one, or the pictures' tokens.
+        """
         if not self.picture_tokens:
-            return self.answer_start(ids)
+            header = ANSWER_HEADER if self.fusion_begins == "answer" else QUESTION_HEADER
+            return self._last(header, ids)
         mark = self.tokenizer.convert_tokens_to_ids(self.picture_token)
         run = [mark] * self.picture_tokens
         numbers = [int(token) for token in ids]
         return next((at for at in range(len(numbers)) if numbers[at : at + len(run)] == run), 0)
 
-    def answer_start(self, ids: list[Any]) -> int:
-        """Position of the last answer's header in token ids, or 0 without one."""
-        header = self.tokenizer(ANSWER_HEADER, add_special_tokens=False)["input_ids"]
+    def _last(self, header: str, ids: list[Any]) -> int:
+        """Position of the last such header in token ids, or 0 without one."""
+        wanted = self.tokenizer(header, add_special_tokens=False)["input_ids"]
         numbers = [int(token) for token in ids]
-        for start in range(len(numbers) - len(header), -1, -1):
-            if numbers[start : start + len(header)] == header:
+        for start in range(len(numbers) - len(wanted), -1, -1):
+            if numbers[start : start + len(wanted)] == wanted:
                 return start
         return 0
 

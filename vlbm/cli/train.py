@@ -37,15 +37,15 @@ def _train_packaged(out: Path | None, cache_dir: Path, steps: int | None) -> Non
     from dataclasses import replace
 
     from vlbm.packaged import PACKAGED_FOLDER
-    from vlbm.training.loop import TrainingPlan, curve
-    from vlbm.training.recipes import stamps
+    from vlbm.recipes import packaged
 
-    plan = replace(TrainingPlan(), **({"steps": steps} if steps else {}))
+    without_other_bars()
+    plan = replace(packaged.PLAN, **({"steps": steps} if steps else {}))
     with bars() as tell:
-        report = stamps.train(out=out or PACKAGED_FOLDER, cache_dir=cache_dir, plan=plan, tell=tell)
-    for line in curve(report.looks):
-        click.echo(line)
-    click.echo(f"{report.trained:,} parameters trained on {report.stamps} stamps; written to {report.folder}")
+        report = packaged.train(out=out or PACKAGED_FOLDER, cache_dir=cache_dir, plan=plan, tell=tell)
+    for point in report.points:
+        show(f"step {point.step}: loss {point.loss:.3f}, held out {point.held_out:.3f}")
+    show(f"{report.trained:,} parameters trained on {report.pictures} pictures; written to {report.folder}")
 
 
 def _train_file(path: Path, out: Path | None, cache_dir: Path, steps: int | None) -> None:

@@ -59,7 +59,8 @@ class ConvNet(Encoder):
         """pixel_values [b,3,h,w], normalised -> Seen."""
         features = self._features(pixel_values)  # [b,d_v,h/32,w/32]
         grid = features.flatten(2).transpose(1, 2)  # [b,n,d_v]
-        return Seen(grid=grid, pooled=grid.mean(dim=1), logits=self._classify(self.net.avgpool(features)))
+        pooled = grid.mean(dim=1)
+        return Seen(grid=grid, pooled=pooled, logits=self._classify(self.net.avgpool(features)), style=pooled)
 
     def stages(self) -> list[Stage]:
         """VGG's five blocks, ResNet's stem and four layers, the resolutions of the others; no classifier."""
@@ -119,6 +120,7 @@ def _spec(name: str, width: int, size: int) -> EncoderSpec:
         licence="BSD-3-Clause",
         width=width,
         cells=(-(-size // STRIDE)) ** 2 if not name.startswith(("vgg", "convnext")) else (size // STRIDE) ** 2,
+        style=width,
         classes=1000,
         image_size=size,
         mean=MEAN,

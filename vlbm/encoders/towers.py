@@ -66,7 +66,8 @@ class Tower(Encoder):
                 f"{self.cells} patches: {USE}"
             )
         grid = states[:, own:]
-        return Seen(grid=grid, pooled=grid.mean(dim=1), logits=grid.new_zeros(len(grid), 0))
+        pooled = grid.mean(dim=1)
+        return Seen(grid=grid, pooled=pooled, logits=grid.new_zeros(len(grid), 0), style=pooled)
 
     @torch.no_grad()
     def check(self) -> None:
@@ -130,6 +131,7 @@ def tower_spec(config: PreTrainedConfig) -> EncoderSpec:
         name=config.model_type,
         licence="the checkpoint's own",
         width=width,
+        style=width,
         cells=(size // patch) ** 2,
         classes=0,
         image_size=size,

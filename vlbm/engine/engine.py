@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from vlbm.engine.features import FeatureCache, Features, encode
+from vlbm.engine.answer_language import answer_language
+from vlbm.engine.features import FeatureCache, Features, Key, encode
 from vlbm.engine.request import End, GenerationRequest, Looked, Message, PictureRef, PictureUse, Progress, Step, Token
 from vlbm.engine.sampling import Sampler
 from vlbm.engine.text import Detokenizer, asks_about_a_picture, render
@@ -103,6 +104,7 @@ class Engine:
         Raises:
             PromptTooLong: prompt and answer do not fit the context.
             PictureError: a picture cannot be read.
+            ConfigError: the request asks for a language that the model cannot speak of pictures in.
         """
         wanted = _latest_pictures(request.messages)
         ids = render(self.processor, request.messages, request.prefix, pictured=bool(wanted))
@@ -114,9 +116,11 @@ class Engine:
 
     def _answer(self, request: GenerationRequest, ids: list[int], wanted: Sequence[PictureRef]) -> Iterator[Step]:
         seen: list[Features] = []
+        known = self.processor.languages
+        language = request.language or answer_language(request.messages[-1].text, known)
         for done, picture in enumerate(wanted):
             yield Progress("encoding", done, len(wanted))
-            seen.append(self._features(picture))
+            seen.append(self._features(picture, language))
         if wanted:
             yield Progress("encoding", len(wanted), len(wanted))
         used = {picture.sha256: features for picture, features in zip(wanted, seen, strict=True)}
@@ -155,11 +159,12 @@ class Engine:
             images=accounts,
         )
 
-    def _features(self, picture: PictureRef) -> Features:
-        found = self.features.get(self._identity, picture.sha256)
+    def _features(self, picture: PictureRef, language: str) -> Features:
+        key = Key(self._identity, picture.sha256, language)
+        found = self.features.get(key)
         if found is None:
-            found = encode(self.model, self.processor, picture)
-            self.features.put(self._identity, picture.sha256, found)
+            found = encode(self.model, self.processor, picture, language)
+            self.features.put(key, found)
         return found
 
 

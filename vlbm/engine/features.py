@@ -1,4 +1,4 @@
-"""What was seen of pictures, kept by the hash of their bytes and the model that saw them.
+"""What was seen of pictures, kept by the hash of their bytes, the model that saw them and its language.
 
 A bounded, least-recently-used cache: a picture asked about again costs no encoder time and no bytes.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -28,41 +28,54 @@ class Features:
     height: int
 
 
+class Key(NamedTuple):
+    """Which picture, by the hash of its bytes, seen by which model, spoken of in which language."""
+
+    model: str
+    sha256: str
+    language: str
+
+
 class FeatureCache:
-    """Features by (model, picture). Safe to share between threads; `capacity` pictures (about 2 MB each)."""
+    """Features by `Key`. Safe to share between threads; `capacity` pictures (about 2 MB each)."""
 
     def __init__(self, capacity: int = 64) -> None:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, got {capacity}")
         self.capacity = capacity
         self._lock = Lock()
-        self._kept: OrderedDict[tuple[str, str], Features] = OrderedDict()
+        self._kept: OrderedDict[Key, Features] = OrderedDict()
 
-    def get(self, model: str, sha256: str) -> Features | None:
+    def get(self, key: Key) -> Features | None:
         """Features of a picture, or None."""
         with self._lock:
-            found = self._kept.get((model, sha256))
+            found = self._kept.get(key)
             if found is not None:
-                self._kept.move_to_end((model, sha256))
+                self._kept.move_to_end(key)
             return found
 
-    def put(self, model: str, sha256: str, features: Features) -> None:
+    def put(self, key: Key, features: Features) -> None:
         """Keep features, and drop what was used longest ago."""
         with self._lock:
-            self._kept[model, sha256] = features
-            self._kept.move_to_end((model, sha256))
+            self._kept[key] = features
+            self._kept.move_to_end(key)
             while len(self._kept) > self.capacity:
                 self._kept.popitem(last=False)
 
 
 @torch.inference_mode()
-def encode(model: Any, processor: Any, picture: PictureRef) -> Features:
+def encode(model: Any, processor: Any, picture: PictureRef, language: str) -> Features:
     """Load, decode and encode a picture.
+
+    Args:
+        model, processor: that look.
+        picture: what at.
+        language: of names and captions in the evidence.
 
     Raises:
         PictureError: the bytes are no picture that can be read.
     """
     opened = open_picture(picture.load())
     pixels = processor.image_processor(opened)["pixel_values"]  # [1,v,3,h,w]
-    visual = model.look(pixels)
+    visual = model.look(pixels, languages=torch.tensor([processor.language_number(language)]))
     return Features(visual=visual, memories=model.remember(visual), width=opened.width, height=opened.height)

@@ -50,6 +50,7 @@ class GenerationRequest:
         seed: of the sampling; None draws one.
         stop: the answer ends before any of these strings.
         repetition_penalty: divides the logits of tokens already in prompt or answer (Keskar et al. 2019); 1 is none.
+        language: that names and captions of pictures shall be in, as a BCP 47 tag; None takes the question's.
     """
 
     messages: tuple[Message, ...]
@@ -60,6 +61,7 @@ class GenerationRequest:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     repetition_penalty: float = 1.0
+    language: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "messages", tuple(self.messages))

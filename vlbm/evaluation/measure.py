@@ -91,7 +91,9 @@ class Examiner:
             others = exam.others.get(group)
             likelihoods = dict[str, list[float]]()
             for way in self._ways(group, others is not None):
-                shown = [self.sight.show(way, q.example.pictures, o) for q, o in _pairs(asked, others)]
+                shown = [
+                    self.sight.show(way, q.example.pictures, o, q.example.language) for q, o in _pairs(asked, others)
+                ]
                 said = self._answers(group, way, asked, shown)
                 answers[way] |= dict(zip(numbers, said, strict=True))
                 figures += self._text_figures(group, way, asked, said)
@@ -174,7 +176,7 @@ class Examiner:
         return figures
 
     def _nearest(self, group: Group, asked: Sequence[Question]) -> list[str]:
-        own = [pooled([self.sight.pictures[path] for path in q.example.pictures]) for q in asked]
+        own = [pooled([self.sight.pictures[path, q.example.language] for path in q.example.pictures]) for q in asked]
         return nearest(self.known[group], torch.stack(own))
 
     def _contrast_figures(self, language: str, exam: Exam) -> list[Figure]:
@@ -186,7 +188,7 @@ class Examiner:
                 continue
             right, wrong = list[Encoded](), list[Encoded]()
             for example, other in zip(pairs, others, strict=True):
-                visuals = self.sight.show(way, example.pictures, other)
+                visuals = self.sight.show(way, example.pictures, other, example.language)
                 right.append(encode(self.processor, example, visuals, context=self.context))
                 answered = replace(example, target=example.wrong or "")
                 wrong.append(encode(self.processor, answered, visuals, context=self.context))

@@ -57,7 +57,7 @@ def first_run(model: Any, processor: Any, picture: bytes, kind: int) -> str:
 def find_runs(model: Any, processor: Any, picture: bytes) -> Runs:
     """The evidence of one picture, before it is laid out."""
     seen = model.encode(processor.image_processor.pixels(open_picture(picture))[None])
-    found: Runs = model.evidence.find(seen.logits, seen.pooled)
+    found: Runs = model.evidence.find(seen.logits, seen.style)
     return found
 
 

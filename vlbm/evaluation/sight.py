@@ -28,20 +28,20 @@ class Sight:
     """What a model's encoder saw.
 
     Attributes:
-        pictures: of each picture.
+        pictures: of each picture, with names and captions in a language.
         nothing: of an empty one.
     """
 
-    pictures: Mapping[Path, Visual]
+    pictures: Mapping[tuple[Path, str], Visual]
     nothing: Visual
 
-    def show(self, way: str, own: Sequence[Path], others: Sequence[Path]) -> tuple[Visual, ...]:
-        """What is seen when a question's own pictures, others, empty ones or none are shown."""
+    def show(self, way: str, own: Sequence[Path], others: Sequence[Path], language: str) -> tuple[Visual, ...]:
+        """What is seen when a question's own pictures, others, empty ones or none are shown; others in its language."""
         if way == "none":
             return ()
         if way == "blank":
             return (self.nothing,) * len(own)
-        return tuple(self.pictures[path] for path in (own if way == "right" else others))
+        return tuple(self.pictures[path, language] for path in (own if way == "right" else others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +68,12 @@ def look(
     `max_tokens`.
     """
     context = context_tokens(model.config.text_config)
-    pictures, kept, problems = dict[Path, Visual](), list[int](), list[str]()
+    pictures, kept, problems = dict[tuple[Path, str], Visual](), list[int](), list[str]()
     for number, example in enumerate(examples):
         try:
-            pictures |= {path: seen.see(path) for path in example.pictures if path not in pictures}
-            visuals = [pictures[path] for path in example.pictures]
+            shown = [(path, example.language) for path in example.pictures]
+            pictures |= {one: seen.see(*one) for one in shown if one not in pictures}
+            visuals = [pictures[one] for one in shown]
             for target in (example.target, example.wrong or example.target):
                 row = encode(processor, replace(example, target=target), visuals, context=context)
             if len(row.prompt) + max_tokens > context:

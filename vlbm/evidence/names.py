@@ -152,9 +152,12 @@ def _indices(text: str, line: int) -> list[int]:
 
 
 def to_tokens(texts: list[str], tokenizer: Any, length: int) -> torch.Tensor:
-    """Token ids of texts as they stand within a sentence (after a space) [len(texts), length], padded with -1."""
+    """Token ids of texts as they stand within a sentence (after a space) [len(texts), length], padded with -1.
+
+    An empty text has none.
+    """
     out = torch.full((len(texts), length), -1, dtype=torch.int32)
     for row, text in enumerate(texts):
-        ids = tokenizer(f" {text}", add_special_tokens=False)["input_ids"][:length]
+        ids = tokenizer(f" {text}", add_special_tokens=False)["input_ids"][:length] if text else []
         out[row, : len(ids)] = torch.tensor(ids, dtype=torch.int32)
     return out

@@ -1,11 +1,12 @@
-"""Turns class logits and pooled features into evidence: short runs of language-model tokens with a confidence.
+"""Turns class logits and styles into evidence: short runs of language-model tokens with a confidence.
 
 Two sources. *Names*: the encoder's class probabilities, added up to everyday names ("tabby", "Egyptian cat" -> "cat"),
-and the fine name where one class stands out. *Memory*: the captions of the most similar pictures of a small index
-(retrieval-augmented captioning, as in SmallCap, Ramos et al. 2023). The tables are buffers of token ids and features,
-so a saved model carries them; this module has nothing to learn and knows nothing of the fusion.
+and the fine name where one class stands out. *Memory*: what the most similar of remembered pictures show
+(`neighbours`). Both speak the language of the answer. The tables are buffers of token ids and features, so a saved
+model carries them; this module has nothing to learn and knows nothing of the fusion.
 
-Shapes: b batch, c classes, g everyday names, N pictures in memory, d_v encoder width, e evidence tokens.
+Shapes: b batch, c classes, g everyday names, N pictures in memory, s width of the style, e evidence tokens, L
+languages.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+
+from vlbm.evidence.neighbours import VisualMemory
 
 if TYPE_CHECKING:
     from vlbm.config import VLBMConfig
@@ -34,7 +37,7 @@ class Evidence:
         previous: id of the token before, or START at the first of a run [b,e] int64.
         kind: GROUP, FINE or CAPTION [b,e] int64.
         rank: 0 for the likeliest run of its kind [b,e] int64.
-        confidence: probability of a name, cosine similarity of a neighbour [b,e].
+        confidence: probability of a name or caption [b,e].
         ends: the slot says "this run is over" [b,e] bool.
         mask: the slot is in use [b,e] bool.
     """
@@ -101,89 +104,91 @@ def _compact(evidence: Evidence) -> Evidence:
 
 
 class EvidenceTable(nn.Module):
-    """Names and memory as buffers, and the look-up that turns a picture's logits and features into `Evidence`."""
+    """Names of classes and a visual memory, and the look-up that turns a picture's logits and style into `Evidence`.
+
+    Attributes:
+        group_of_class: everyday name of each class [c].
+        group_tokens: everyday names by language [L,g,l]; class_tokens: fine names, in the first language only [c,l].
+        memory: remembered pictures.
+    """
 
     group_of_class: torch.Tensor
     group_tokens: torch.Tensor
     class_tokens: torch.Tensor
-    memory_features: torch.Tensor
-    memory_tokens: torch.Tensor
-    feature_mean: torch.Tensor
 
     def __init__(self, config: VLBMConfig, *, classes: int, width: int) -> None:
         super().__init__()
-        self.groups, self.fine, self.neighbours = (
-            config.evidence_groups,
-            config.evidence_fine,
-            config.evidence_neighbours,
-        )
-        g, n = config.class_groups, config.memory_pictures
+        self.groups, self.fine = config.evidence_groups, config.evidence_fine
+        g, languages = config.class_groups, len(config.languages)
         named = classes if g else 0
         self.register_buffer("group_of_class", torch.zeros(named, dtype=torch.int32))
-        self.register_buffer("group_tokens", torch.full((g, config.name_tokens), -1, dtype=torch.int32))
+        self.register_buffer("group_tokens", torch.full((languages, g, config.name_tokens), -1, dtype=torch.int32))
         self.register_buffer("class_tokens", torch.full((named, config.name_tokens), -1, dtype=torch.int32))
-        self.register_buffer("memory_features", torch.zeros(n, width))
-        self.register_buffer("memory_tokens", torch.full((n, config.caption_tokens), -1, dtype=torch.int32))
-        self.register_buffer("feature_mean", torch.zeros(width))
+        self.memory = VisualMemory(config, width=width)
 
-    def forward(self, logits: torch.Tensor, pooled: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Evidence:
+    def forward(
+        self,
+        logits: torch.Tensor,
+        style: torch.Tensor,
+        *,
+        languages: torch.Tensor | None = None,
+        exclude: torch.Tensor | None = None,
+    ) -> Evidence:
         """The evidence of pictures (see `find`)."""
-        return lay_out(self.find(logits, pooled, exclude=exclude))
+        return lay_out(self.find(logits, style, languages=languages, exclude=exclude))
 
-    def find(self, logits: torch.Tensor, pooled: torch.Tensor, *, exclude: torch.Tensor | None = None) -> Runs:
+    def find(
+        self,
+        logits: torch.Tensor,
+        style: torch.Tensor,
+        *,
+        languages: torch.Tensor | None = None,
+        exclude: torch.Tensor | None = None,
+    ) -> Runs:
         """Look up names and captions of pictures.
 
         Args:
             logits: log of the class probabilities, averaged over views [b,c].
-            pooled: pooled features [b,d_v].
+            style: what pictures are compared by [b,s].
+            languages: number of the language of each picture's names and captions [b]; default the first.
             exclude: pictures of the memory that may not be found, per picture [b,N] bool (leave-one-out in training).
         """
-        b = pooled.shape[0]
-        found = [*self._names(logits), *self._similar(pooled, exclude)]
+        b = style.shape[0]
+        if languages is None:
+            languages = torch.zeros(b, dtype=torch.long, device=style.device)
+        found = [*self._names(logits, languages), *self._remembered(style, languages, exclude)]
         length = max((tokens.shape[2] for _, tokens, _ in found), default=1)
         padded = [nn.functional.pad(tokens, (0, length - tokens.shape[2]), value=-1) for _, tokens, _ in found]
         kinds = [torch.full_like(confidence, kind, dtype=torch.long) for kind, _, confidence in found]
         ranks = [torch.arange(confidence.shape[1]).expand(b, -1) for _, _, confidence in found]
-        empty = pooled.new_zeros((b, 0))
+        empty = style.new_zeros((b, 0))
         return Runs(
             tokens=torch.cat(padded, dim=1).long() if found else empty.long().unsqueeze(2),
             kind=torch.cat(kinds, dim=1) if found else empty.long(),
-            rank=torch.cat(ranks, dim=1).to(pooled.device) if found else empty.long(),
+            rank=torch.cat(ranks, dim=1).to(style.device) if found else empty.long(),
             confidence=torch.cat([confidence for _, _, confidence in found], dim=1) if found else empty,
         )
 
     def group_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Class logits [b,c] -> probability of each everyday name [b,g]."""
         classes = logits.softmax(dim=-1)
-        empty = classes.new_zeros(classes.shape[0], self.group_tokens.shape[0])
+        empty = classes.new_zeros(classes.shape[0], self.group_tokens.shape[1])
         return empty.index_add(1, self.group_of_class.long(), classes)
 
-    def similarities(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Pooled features [b,d_v] -> cosine similarity with each remembered picture [b,N]."""
-        return self.direction(pooled) @ self.memory_features.to(pooled.dtype).T
-
-    def direction(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Features as the memory keeps them: without the mean picture, at length one [b,d_v]."""
-        return nn.functional.normalize(pooled - self.feature_mean.to(pooled.dtype), dim=-1)
-
-    def _names(self, logits: torch.Tensor) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
-        if not self.group_tokens.shape[0]:
+    def _names(self, logits: torch.Tensor, languages: torch.Tensor) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+        if not self.group_tokens.shape[1]:
             return []
         probability, best = self.group_probabilities(logits).topk(self.groups, dim=1)
-        found = [(GROUP, self.group_tokens[best], probability)]
+        found = [(GROUP, self.group_tokens[languages[:, None], best], probability)]
         if self.fine:
             probability, best = logits.softmax(dim=-1).topk(self.fine, dim=1)
-            found.append((FINE, self.class_tokens[best], probability))
+            spoken = (languages == 0)[:, None, None]
+            found.append((FINE, torch.where(spoken, self.class_tokens[best], -1), probability))
         return found
 
-    def _similar(
-        self, pooled: torch.Tensor, exclude: torch.Tensor | None
+    def _remembered(
+        self, style: torch.Tensor, languages: torch.Tensor, exclude: torch.Tensor | None
     ) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
-        count = min(self.neighbours, self.memory_features.shape[0])
-        if not count:
+        if not self.memory.features.shape[0]:
             return []
-        similarity = self.similarities(pooled)
-        if exclude is not None:
-            similarity = similarity.masked_fill(exclude, -1.0)
-        best_similarity, best = similarity.topk(count, dim=1)
-        return [(CAPTION, self.memory_tokens[best], best_similarity)]
+        return [(CAPTION, *self.memory.find(style, languages, exclude=exclude))]

@@ -1,10 +1,9 @@
 """Looking at pictures that shall be remembered, and lending a memory to a model.
 
-A model that has a memory says of a picture what was said of those that look most alike (`vlbm.evidence.table`), as far
-as its training taught it to believe that. Nothing is trained here. The search is exact: every remembered picture is
-compared.
+A model that has a memory says of a picture what was said of those that look most alike (`vlbm.evidence.neighbours`), as
+far as its training taught it to believe that. Nothing is trained here.
 
-Shapes: N remembered pictures, d_v encoder width, l tokens of a caption.
+Shapes: N remembered pictures, s width of a style, l tokens of a caption.
 """
 
 from __future__ import annotations
@@ -53,9 +52,9 @@ def look_at(model: Any, processor: Any, examples: Sequence[Example], tell: Tell)
                 continue
             digest = hashlib.sha256(data).hexdigest()
             entries.append(Entry(example.target.strip(), example.language, digest, str(path)))
-            features.append(model.encode(pixels.to(model.device)).pooled[0].cpu())
+            features.append(model.encode(pixels.to(model.device)).style[0].cpu())
         tell(number, len(examples))
-    width = model.config.encoder_spec.width
+    width = model.config.encoder_spec.style
     found = torch.stack(features) if features else torch.zeros(0, width)
     return Index(encoder_identity(model, processor), tuple(entries), found), problems
 
@@ -70,10 +69,16 @@ def attach(model: Any, processor: Any, index: Index) -> None:
     if not index.entries:
         return
     index.check(encoder_identity(model, processor))
-    table, length = model.evidence, model.config.caption_tokens
-    phrases = [noun_phrase(entry.caption) or entry.caption.rstrip(".") for entry in index.entries]
-    tokens = to_tokens(phrases, processor.tokenizer, length).to(table.memory_tokens.device)
-    features = index.features.to(table.memory_features.device, table.memory_features.dtype)
-    table.memory_tokens = torch.cat([table.memory_tokens, tokens])
-    table.memory_features = torch.cat([table.memory_features, table.direction(features)])
-    model.config.memory_pictures = len(table.memory_features)
+    told = dict[str, dict[str, str]]()
+    for entry in index.entries:
+        phrase = noun_phrase(entry.caption) or entry.caption.rstrip(".")
+        told.setdefault(entry.sha256, {})[entry.language.partition("-")[0].lower()] = phrase
+    first = {entry.sha256: place for place, entry in reversed(list(enumerate(index.entries)))}
+    features = index.features[[first[sha256] for sha256 in told]]
+    languages, length = model.config.languages, model.config.caption_tokens
+    # Whatever language it was told in, a caption is better than none: the first language stands in for all.
+    rows = [[captions.get(languages[0], next(iter(captions.values()))) for captions in told.values()]]
+    rows += [[captions.get(language, "") for captions in told.values()] for language in languages[1:]]
+    tokens = torch.stack([to_tokens(row, processor.tokenizer, length) for row in rows])
+    model.evidence.memory.lend(features, tokens)
+    model.config.memory_pictures = len(model.evidence.memory.features)

@@ -42,8 +42,8 @@ class PixelPictures:
     def __init__(self, processor: Any) -> None:
         self.images = processor.image_processor
 
-    def see(self, path: Path) -> Pixels:
-        """A picture's pixels.
+    def see(self, path: Path, _language: str = "en") -> Pixels:
+        """A picture's pixels, whatever language is spoken of them.
 
         Raises:
             PictureError: the file is no picture that can be read.

@@ -142,7 +142,7 @@ def encode_all(
     found = list[Encoded]()
     for number, example in enumerate(examples, start=1):
         try:
-            visuals = [pictures.see(path) for path in example.pictures]
+            visuals = [pictures.see(path, example.language) for path in example.pictures]
             found.append(encode(processor, example, visuals, context=context))
         except (PictureError, DataError, OSError) as error:
             problems.append(str(Problem(number, f"{', '.join(map(str, example.pictures))}: {error}")))

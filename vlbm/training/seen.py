@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -36,19 +37,25 @@ class SeenPictures:
         self.folder = folder / _identity(model, processor)
         self.looked = 0
 
-    def see(self, path: Path) -> Visual:
+    def see(self, path: Path, language: str = "en") -> Visual:
         """What is seen of a picture, as a batch of one.
+
+        Args:
+            path: of its file.
+            language: of the answer: names and captions are in it, where the model knows them in it.
 
         Raises:
             PictureError: the file is no picture that can be read.
             OSError: the file cannot be read.
         """
         data = path.read_bytes()
-        kept = self.folder / f"{hashlib.sha256(data).hexdigest()}.safetensors"
+        spoken = language if language in self.processor.languages[1:] else self.processor.languages[0]
+        kept = self.folder / f"{hashlib.sha256(data).hexdigest()}-{spoken}.safetensors"
         if kept.is_file() and (found := _read(kept)) is not None:
             return found
         pixels = self.processor.image_processor(open_picture(data))["pixel_values"]
-        visual: Visual = self.model.look(pixels.to(self.model.device))
+        number = torch.tensor([self.processor.language_number(spoken)], device=self.model.device)
+        visual: Visual = self.model.look(pixels.to(self.model.device), languages=number)
         self.looked += 1
         self._keep(kept, visual.to("cpu"))
         return _rounded(visual.to("cpu"))

@@ -1,0 +1,215 @@
+"""The packaged recipe: pictures become examples and a trained adapter; each of its steps does what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vlbm import packaged
+from vlbm.data.scenes import KINDS
+from vlbm.data.stamps import read_stamps
+from vlbm.engine.answer_language import answer_language
+from vlbm.evidence.names import imagenet_names
+from vlbm.evidence.table import CAPTION, FINE, GROUP, Runs
+from vlbm.recipes import packaged as recipe
+from vlbm.recipes import renderings, scenes, space
+from vlbm.recipes.evidence import Account, believed, harder
+from vlbm.recipes.others import QUESTIONS as OTHERS
+from vlbm.recipes.phrases import GUESS, QUESTIONS, WORDINGS, Belief, answer
+from vlbm.recipes.pictures import LANGUAGES, Picture, phrase_of
+from vlbm.recipes.samples import SHARES, Samples
+from vlbm.tasks import LANGUAGES as CALLED
+
+PLAN = replace(recipe.PLAN, steps=2, batch=3, evaluate_every=1, warmup=1, precision="no")
+EIGHT = {"SCENES": 9, "EMPTY": 2, "WIDTH": 6, "STEPS": 4, "PAIRS": 4}
+
+
+def silent(*_: Any) -> None:
+    """Progress that nobody reads."""
+
+
+@pytest.fixture(scope="module")
+def small(stamp_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The recipe on eight stamps: cache folder, pictures."""
+    patch = pytest.MonkeyPatch()
+    found = [
+        Picture(stamp.path, "stamps", stamp.head, "train", {"en": stamp.phrase, "de": f"das Ding {stamp.head}"})
+        for stamp in read_stamps(stamp_folder)
+    ]
+    patch.setattr(recipe, "pictures", lambda *_: found)
+    patch.setattr(recipe, "bare_answers", lambda *_: [("Hello?", (5, 6))])
+    for module in (recipe, renderings, scenes, space):
+        for name, value in EIGHT.items():
+            if hasattr(module, name):
+                patch.setattr(module, name, value)
+    patch.setattr(renderings, "VARIED", {"stamps": 1})
+    patch.setattr(scenes, "DRAWN", 4)
+    patch.setattr(recipe, "APART", 3)
+    cache = tmp_path_factory.mktemp("cache")
+    convert = recipe.conversion.language_cache
+    patch.setattr(recipe.conversion, "language_cache", lambda _, tell: convert(packaged.default_cache_dir(), tell))
+    yield cache, found
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def material(small: Any) -> Any:
+    cache, found = small
+    model, processor, _ = recipe.fresh_model(found, cache, {}, silent)
+    material = recipe.gather(model, processor, found, cache / "training", silent)
+    reader = recipe.fill(model, processor, found, material, cache / "training", silent)
+    return replace(material, others=[("Hello?", (5, 6))]), reader, processor
+
+
+def test_it_trains_goes_on_where_it_was_and_what_it_wrote_loads(small: Any, tmp_path: Path) -> None:
+    cache, found = small
+    report = recipe.train(out=tmp_path, cache_dir=cache, plan=PLAN, tell=silent)
+    assert [point.step for point in report.points] == [1, 2]
+    assert report.pictures == len(found)
+    again = recipe.train(out=tmp_path / "again", cache_dir=cache, plan=PLAN, tell=silent)
+    assert again.points == report.points
+    assert (tmp_path / "adapter.safetensors").read_bytes() == (tmp_path / "again" / "adapter.safetensors").read_bytes()
+    model, processor = packaged.load_packaged(folder=tmp_path)
+    assert model.config.memory_pictures == 8
+    assert processor.fusion_begins == "question"
+    assert processor.languages == list(LANGUAGES)
+
+
+@pytest.mark.parametrize("source", SHARES)
+def test_every_source_gives_examples_that_ask_and_answer(source: str, material: Any) -> None:
+    samples = Samples(*material, seed=3)
+    for number in range(6):
+        example = samples.draw(source, np.random.default_rng(number))
+        text = samples.processor.tokenizer.decode(example.prompt)
+        assert text.startswith("<|im_start|>user\n")
+        assert text.endswith("<|im_start|>assistant\n")
+        assert example.fusion_from == 0
+        assert len(example.target) > 1
+        assert example.visuals[0].evidence.mask.any()
+
+
+def test_an_example_is_decided_by_its_number(material: Any) -> None:
+    one, other = Samples(*material, seed=3), Samples(*material, seed=3)
+    drawn = [other[5], one[5], one[6]]
+    assert drawn[0].prompt == drawn[1].prompt
+    assert drawn[0].target == drawn[1].target
+    assert torch.equal(drawn[0].visuals[0].grid, drawn[1].visuals[0].grid)
+    assert (drawn[1].prompt, drawn[1].target) != (drawn[2].prompt, drawn[2].target)
+    with pytest.raises(IndexError):
+        Samples(*material, seed=3, count=2)[2]
+
+
+def test_scenes_are_the_same_each_time(material: Any) -> None:
+    made = material[0].scenes
+    assert made.scene(4).placed == made.facts(4).placed
+    assert made.scene(4).picture.tobytes() == made.draw(4).tobytes()
+    assert {made.facts(number).kind for number in range(3)} == set(KINDS)
+
+
+def test_the_space_brings_drawings_of_one_thing_together() -> None:
+    generator = torch.Generator().manual_seed(0)
+    things = torch.randn(12, 5, generator=generator)
+    hands = torch.randn(2, 20, generator=generator) * 4
+    style = torch.cat([torch.cat([things, hands[h].expand(12, -1)], dim=1) for h in (0, 1)])
+    style = torch.cat([style, style + 0.05 * torch.randn(24, 25, generator=generator)])
+    names = [f"thing {n % 12}" for n in range(48)]
+    patch = pytest.MonkeyPatch()
+    for name, value in {"WIDTH": 6, "STEPS": 80, "PAIRS": 12}.items():
+        patch.setattr(space, name, value)
+    found = space.fit_space(
+        style, names, names, [n < 12 for n in range(48)], list(range(48)), [n % 24 >= 12 for n in range(48)], silent
+    )
+    patch.undo()
+
+    def nearest(features: torch.Tensor) -> float:
+        unit = torch.nn.functional.normalize(features, dim=1)
+        return float(((unit[12:24] @ unit[:12].T).argmax(dim=1) == torch.arange(12)).float().mean())
+
+    centred = torch.nn.functional.normalize((style - found.mean) * found.scale, dim=1)
+    assert nearest(centred @ found.matrix.T) > 0.9
+    assert (found.vote > 0).all()
+
+
+def account(*rows: tuple[int, str, float]) -> Account:
+    kinds, texts, sure = zip(*rows, strict=True)
+    tokens = torch.tensor([[n] for n in range(len(rows))])
+    runs = Runs(tokens, torch.tensor(kinds), torch.zeros(len(rows), dtype=torch.long), torch.tensor(sure))
+    return Account(runs, texts, tuple(f"<{text}>" for text in texts))
+
+
+def test_what_is_believed_is_what_the_evidence_bears_out() -> None:
+    told = account((GROUP, "a dog", 0.6), (CAPTION, "a cat face", 0.5), (CAPTION, "a cat", 0.3))
+    belief = believed(told, "a cat", "cat")
+    assert (belief.phrase, belief.other) == ("<a cat>", "<a dog>")
+    assert belief.confidence == pytest.approx(0.5)
+    assert believed(told, "a brown hen", "hen") == Belief("<a dog>", GUESS, other="<a cat face>")
+    assert believed(account((GROUP, "a dog", 0.1)), "a hen", "hen").phrase is None
+    fine = believed(account((GROUP, "a cat", 0.9), (FINE, "a tabby cat", 0.8)), "a cat", "cat")
+    assert fine.fine == "a tabby cat"
+
+
+def test_evidence_is_dropped_but_never_all_of_it() -> None:
+    told = account((GROUP, "a dog", 0.6), (FINE, "a pug", 0.5), (CAPTION, "a cat", 0.3))
+    kinds = [
+        {int(kind) for kind, text in zip(made.runs.kind, made.spoken, strict=True) if text}
+        for made in (harder(told, np.random.default_rng(n)) for n in range(200))
+    ]
+    assert all(kinds)
+    assert {GROUP, FINE, CAPTION} in kinds
+    assert {GROUP, CAPTION} in kinds
+    assert all(harder(told, np.random.default_rng(n), keep=CAPTION).spoken[2] for n in range(50))
+
+
+@pytest.mark.parametrize(
+    ("belief", "said"),
+    [
+        (Belief("a cat", 0.9), "This is a cat."),
+        (Belief("two flowers", 0.9), "These are two flowers."),
+        (Belief("a cat", 0.3), "It looks like a cat."),
+        (Belief("a cat", 0.15, other="a fox"), "I am not sure. It could be a cat or a fox."),
+        (Belief("a cat", 0.15), "I am not sure. It could be a cat."),
+        (Belief("a cat", 0.02), "I cannot tell what is in this picture."),
+        (Belief(None, 0.0), "I cannot tell what is in this picture."),
+    ],
+)
+def test_answers_are_as_sure_as_the_evidence(belief: Belief, said: str) -> None:
+    assert answer("what", belief) == said
+
+
+def test_other_languages_read_well_with_and_without_an_article() -> None:
+    assert answer("describe", Belief("un gato", 0.9), "es") == "La imagen muestra un gato."
+    assert answer("describe", Belief("gato", 0.9), "es") == "La imagen muestra: gato."
+    assert answer("short", Belief("eine Katze", 0.9), "de") == "Eine Katze."
+    assert answer("alt", Belief("chat", 0.9), "fr") == "Chat"
+    assert answer("describe", Belief("a cat", 0.9, fine="a tabby")) == "The picture shows a cat. It looks like a tabby."
+
+
+def test_captions_become_phrases() -> None:
+    assert phrase_of("Eine Katze.", "de") == "eine Katze"
+    assert phrase_of("Babyflasche", "de") == "Babyflasche"
+    assert phrase_of("grinning face", "en") == "a grinning face"
+    assert phrase_of("A brown hen.", "en") == "a brown hen"
+
+
+def test_names_that_training_never_speaks_are_in_no_caption() -> None:
+    names = imagenet_names()
+    said = Picture(Path("x.png"), "stamps", "goldfish", "train", {"en": "a goldfish"})
+    before, after = recipe.unspoken(names, []), recipe.unspoken(names, [said])
+    assert 50 < len(before) <= recipe.MOST_UNSPOKEN
+    assert all(names.groups[n] != "goldfish" for n in after)
+
+
+@pytest.mark.parametrize("language", WORDINGS)
+def test_the_language_of_a_question_is_told(language: str) -> None:
+    for asked in (text for texts in QUESTIONS[language].values() for text in texts):
+        assert answer_language(asked, LANGUAGES) == language, asked
+    for asked in (text for texts in QUESTIONS["en"].values() for text in texts):
+        assert answer_language(f"{asked} Answer in {CALLED[language]}.", LANGUAGES) == language
+    assert answer_language("Translate into Spanish: bat", LANGUAGES) == "es"
+    assert {answer_language(asked, LANGUAGES) for asked in OTHERS} <= {"en", "es"}
+    assert answer_language("¿Qué hay en la imagen?", ("en",)) == "en"

@@ -1,0 +1,50 @@
+"""Composed scenes of the pictures to train on, encoded once: what is asked about them is known.
+
+It knows scenes and the encoder, not language models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from vlbm.data.compose import read_cutout
+from vlbm.data.scenes import KINDS, Scene, Thing, compose_scene
+from vlbm.recipes.pictures import Picture
+
+SCENES, SEED = 6000, 11
+# A scene draws from so many things, and takes what it needs.
+DRAWN = 12
+
+
+def things(pictures: Sequence[Picture], split: str) -> list[Thing]:
+    """The cut-outs of a split whose English phrase ends with what they show: those can be asked for by that word."""
+    named = [(p, p.concept) for p in pictures if p.split == split and p.phrases["en"].lower().endswith(p.concept)]
+    return [Thing.of(name, read_cutout(picture.path)) for picture, name in named if name.isalpha()]
+
+
+class Scenes:
+    """Scene number n, composed anew each time it is asked for: its randomness comes from its number alone."""
+
+    def __init__(self, found: Sequence[Thing], seed: int = SEED) -> None:
+        self.things, self.seed = list(found), seed
+        self._facts: dict[int, Scene] = {}
+
+    def scene(self, number: int) -> Scene:
+        """The scene of a number."""
+        rng = np.random.default_rng([self.seed, number])
+        drawn = [self.things[int(place)] for place in rng.choice(len(self.things), DRAWN, replace=False)]
+        return compose_scene(drawn, rng, KINDS[number % len(KINDS)])
+
+    def draw(self, number: int) -> Image.Image:
+        """Its picture."""
+        return self.scene(number).picture
+
+    def facts(self, number: int) -> Scene:
+        """The scene without its picture, kept: what is in it is asked again and again."""
+        if number not in self._facts:
+            self._facts[number] = replace(self.scene(number), picture=Image.new("RGB", (1, 1)))
+        return self._facts[number]

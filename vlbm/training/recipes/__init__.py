@@ -1,1 +1,0 @@
-"""Training recipes, one a file."""
