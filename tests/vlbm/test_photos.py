@@ -16,7 +16,9 @@ import pytest
 from tests.vlbm.conftest import ROOT
 from vlbm.engine import Engine
 from vlbm.errors import DataError
-from vlbm.evaluation.naming import Row, compare, shares
+from vlbm.evaluation.card.bench import Bench
+from vlbm.evaluation.card.section import share
+from vlbm.evaluation.card.things import NONE, SHUFFLED, Answers, Thing, ask
 from vlbm.evaluation.photos import LIST, Photo, _read, _take_debian, foreign_photos, named, read_rcc
 
 FARM = "explore_farm_animals"
@@ -38,18 +40,20 @@ def photos() -> list[Photo]:
 
 
 @pytest.fixture(scope="module")
-def rows(photos: list[Photo], packaged: tuple[Any, Any]) -> list[Row]:
-    return compare(Engine(*packaged), photos)
+def answers(photos: list[Photo], packaged: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    folder = tmp_path_factory.mktemp("nothing")
+    bench = Bench(engine=Engine(*packaged), data=folder, photos=folder, cache=folder, tell=lambda *_: None)
+    return ask(bench, "", [Thing(photo.name, photo.data, photo.words) for photo in photos], (SHUFFLED, NONE))
 
 
-def test_more_than_half_are_named(rows: list[Row]) -> None:
-    assert len(rows) == 18
-    assert shares(rows)["model"] > 0.5, [(row.photo.name, row.model) for row in rows]
+def test_more_than_half_are_named(answers: Answers) -> None:
+    assert len(answers.things) == 18
+    assert share(answers.hits).value > 50, [(row.shown, row.said) for row in answers.rows()]
 
 
-def test_another_picture_is_not_named(rows: list[Row]) -> None:
-    assert shares(rows)["shuffled"] <= 0.1
-    assert shares(rows)["without"] <= 0.1
+def test_another_picture_is_not_named(answers: Answers) -> None:
+    assert share(answers.baselines[SHUFFLED]).value <= 10
+    assert share(answers.baselines[NONE]).value <= 10
 
 
 def test_words_are_matched_whole() -> None:

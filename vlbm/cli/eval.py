@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vlbm.cli.card import measure_card
 from vlbm.cli.terminal import bars, load, say
+from vlbm.errors import ConfigError
 
 if TYPE_CHECKING:
     from vlbm.evaluation.evaluate import Candidate
 
+PACKAGED = "packaged"  # as data: the exam of the packaged model
 NARROWEST = 150  # characters that a table needs; a narrower terminal wraps it
 
 
@@ -28,7 +31,8 @@ NARROWEST = 150  # characters that a table needs; a narrower terminal wraps it
 @click.option("--train", type=click.Path(path_type=Path), help="Training examples, for the nearest neighbour baseline.")
 @click.option("--split", help="Evaluate on the examples of this split.  [default: all]")
 @click.option("--pictures", type=click.Path(path_type=Path), help="Folder of pictures.  [default: each file's own]")
-@click.option("--limit", type=click.IntRange(1), help="Evaluate on the first so many examples.")
+@click.option("--limit", type=click.IntRange(1), help="The first so many examples; of packaged, so many a section.")
+@click.option("--only", multiple=True, metavar="SECTION", help="Of packaged: this section only; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("evaluation"), show_default=True)
 @click.option("--max-tokens", default=40, show_default=True, type=click.IntRange(1), help="Tokens of an answer.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of swaps and resampling.")
@@ -41,6 +45,7 @@ def evaluate(
     split: str | None,
     pictures: Path | None,
     limit: int | None,
+    only: tuple[str, ...],
     out: Path,
     max_tokens: int,
     seed: int,
@@ -49,8 +54,17 @@ def evaluate(
 ) -> None:
     """Measure how well models answer the examples in the file DATA (docs/data.md), and whether they use the picture.
 
+    With `packaged` for DATA: the figures of docs/model.md, each beside its baselines, on data that packages carry.
+
     Writes report.json, report.md and plots into a folder; docs/evaluation.md says how to read them.
     """
+    if str(data) == PACKAGED:
+        if len(models) > 1:
+            raise ConfigError("the figures of packaged are of one model: give --model once")
+        measure_card(models[0], only=only, limit=limit, seed=seed, batch=batch, out=out, cache=cache)
+        return
+    if only:
+        raise ConfigError("--only names sections of packaged: use it with `vlbm eval packaged`")
     from vlbm.evaluation.dataset import read_source, read_training
     from vlbm.evaluation.evaluate import evaluate as run
     from vlbm.evaluation.markdown import write_markdown

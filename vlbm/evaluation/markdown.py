@@ -67,7 +67,7 @@ def _lines(report: Mapping[str, Any], plots: Sequence[str]) -> Iterator[str]:
     for name, table in report["tables"].items():
         yield f"\n## {name[0].upper()}{name[1:]}\n"
         yield f"{table['questions']} questions, {table['pictures']} pictures.\n"
-        yield from _table(*grid(table))
+        yield from as_table(*grid(table))
         yield from _per_model(table)
     yield from (f"\n![{name}]({name})" for name in plots)
     yield from _drift(report)
@@ -100,7 +100,7 @@ def _models(report: Mapping[str, Any]) -> Iterator[str]:
         ]
         for m in models
     ]
-    yield from _table(["model", "encoder", "language model", "fusion", "weights (SHA-256)"], rows)
+    yield from as_table(["model", "encoder", "language model", "fusion", "weights (SHA-256)"], rows)
 
 
 def _per_model(table: Mapping[str, Any]) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _per_model(table: Mapping[str, Any]) -> Iterator[str]:
     ]
     if rows:
         yield "\nEach model:\n"
-        yield from _table(["", "measure", *(str(n + 1) for n in range(len(rows[0]) - 2))], rows)
+        yield from as_table(["", "measure", *(str(n + 1) for n in range(len(rows[0]) - 2))], rows)
 
 
 def _drift(report: Mapping[str, Any]) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _drift(report: Mapping[str, Any]) -> Iterator[str]:
         [model["name"], str(found["prompts"]), str(found["largest"]), f"{found['same'] / found['prompts']:.1%}"]
         for model, found in zip(report["models"], report["drift"], strict=True)
     ]
-    yield from _table(["model", "prompts", "largest difference", "same answers"], rows)
+    yield from as_table(["model", "prompts", "largest difference", "same answers"], rows)
 
 
 def _examples(report: Mapping[str, Any]) -> Iterator[str]:
@@ -137,7 +137,7 @@ def _examples(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"The best and the worst of {count} answers (with the right picture, where there is one), ranked by"
         yield "ROUGE-L and then by their place in the file; of the first model.\n"
         titles = ["rank", "ROUGE-L", "picture", "question", "reference", *ways]
-        yield from _table(titles, [[*_asked(row), *(row["answers"].get(way, "") for way in ways)] for row in rows])
+        yield from as_table(titles, [[*_asked(row), *(row["answers"].get(way, "") for way in ways)] for row in rows])
 
 
 def _asked(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -157,7 +157,7 @@ def _provenance(report: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"- {name}: `{signature}`" for name, signature in report["signatures"].items())
 
 
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def as_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(titles)} |"
     yield "|" + "---|" * len(titles)
     for row in rows:

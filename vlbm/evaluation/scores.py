@@ -66,6 +66,19 @@ def score(hypotheses: Sequence[str], references: Sequence[Sequence[str]], *, see
     return found
 
 
+def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]], *, seed: int = 0) -> Score:
+    """chrF alone (see `score`)."""
+    _check(hypotheses, references)
+    return next(found for found in _sacrebleu(hypotheses, references, seed) if found.name == "chrF")
+
+
+def sentence_chrf(text: str, reference: str) -> float:
+    """chrF of one text, from 0 to 100."""
+    from sacrebleu.metrics.chrf import CHRF
+
+    return float(CHRF().sentence_score(text, [reference]).score)
+
+
 def long_enough_for_bleu(references: Iterable[str]) -> bool:
     """Whether a reference has 4 tokens, without which BLEU is 0 whatever is said."""
     from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a

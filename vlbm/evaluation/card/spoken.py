@@ -1,0 +1,116 @@
+"""Is a class that the encoder has right also spoken right, where training never spoke it?
+
+The encoder's verdict is made up: a class has most of the probability and others share the rest, so what is measured
+is the way from evidence to words, not the encoder. The picture itself is a blank one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import torch
+
+from vlbm.data.records import Example
+from vlbm.data.synthetic import blank
+from vlbm.evaluation.answers import answer
+from vlbm.evaluation.card.bench import Bench, names_of, with_labels
+from vlbm.evaluation.card.section import Figure, Row, Section, share
+from vlbm.evaluation.card.things import NONE, PROMPTED, SHUFFLED
+from vlbm.evaluation.naming import QUESTION, say
+from vlbm.evidence.names import Names, imagenet_names
+from vlbm.language import context_tokens
+from vlbm.perception import Visual
+from vlbm.training.encoded import encode
+
+MOST = 200
+SURE = (0.45, 0.995)  # the share of probability that the right class has
+SPREAD = 1.5  # deviation of the others' logits
+
+
+def spoken(bench: Bench, held_out: Collection[int] | None = None) -> Section:
+    """Show made-up verdicts and read the answers.
+
+    Args:
+        bench: the common ground.
+        held_out: classes that training did not speak; all classes where None.
+    """
+    names = imagenet_names()
+    classes = bench.some(sorted(held_out or range(len(names.classes))), MOST)
+    rng = np.random.default_rng(bench.seed)
+    verdicts = [profile(place, len(names.classes), rng) for place in classes]
+    said = _say(bench, "Classes", verdicts)
+    hits = [speaks(text, place, names) for text, place in zip(said, classes, strict=True)]
+    turned = [*said[1:], *said[:1]]  # the verdict on another class
+    prompts = [with_labels(names_of(verdict), QUESTION) for verdict in verdicts]
+    prompted = bench.bare(f"Classes, {PROMPTED}", prompts)
+    without = say(bench.engine, None).text
+    measured = share(hits)
+    which = "classes that training never spoke" if held_out else "classes of all, none of which training left out"
+    return Section(
+        how=f"{len(classes)} {which}: the encoder's verdict is made up, with {SURE[0]:.0%} to {SURE[1]:.0%} on one "
+        "class, over a blank picture; an answer counts if it has the class's name or its everyday name.",
+        figures=[
+            Figure(
+                what="class names that the encoder has right: spoken right",
+                target=">= 80 %",
+                unit="%",
+                count=len(classes),
+                measured=measured,
+                baselines={
+                    PROMPTED: share([speaks(t, p, names) for t, p in zip(prompted, classes, strict=True)]),
+                    SHUFFLED: share([speaks(t, p, names) for t, p in zip(turned, classes, strict=True)]),
+                    NONE: share([speaks(without, place, names) for place in classes]),
+                },
+                met=measured.value >= 80,
+            )
+        ],
+        rows=[
+            Row(
+                shown=f"class {place}",
+                question=QUESTION,
+                expected=f"{names.classes[place]} / {names.groups[names.group_of_class[place]]}",
+                said=text,
+                right=hit,
+            )
+            for place, text, hit in zip(classes, said, hits, strict=True)
+        ],
+    )
+
+
+def profile(true: int, classes: int, rng: np.random.Generator) -> torch.Tensor:
+    """Log probabilities [c] of a verdict that is sure of one class."""
+    sure = rng.uniform(*SURE)
+    others = torch.from_numpy(rng.normal(0, SPREAD, classes)).float()
+    others[true] = -torch.inf
+    found = others.softmax(dim=0) * (1 - sure)
+    found[true] = sure
+    return found.clamp_min(1e-12).log()
+
+
+def speaks(text: str, place: int, names: Names) -> bool:
+    """Whether a text has a class's own name or its everyday name, whole, in singular or plural."""
+    wanted = {names.classes[place], names.groups[names.group_of_class[place]]}
+    return any(re.search(rf"\b{re.escape(name)}(s|es)?\b", text, re.IGNORECASE) for name in wanted)
+
+
+@torch.inference_mode()
+def _say(bench: Bench, stage: str, verdicts: Sequence[torch.Tensor]) -> list[str]:
+    """What the model says of a blank picture with each verdict."""
+    model, processor = bench.model, bench.processor
+    seen = model.encode(processor.image_processor(blank())["pixel_values"].to(model.device))
+    asked = Example((), "-", task="chat", text=QUESTION)
+    context = context_tokens(model.config.text_config)
+    rows = []
+    for verdict in verdicts:
+        evidence = model.evidence(verdict[None].to(model.device), seen.pooled)
+        rows.append(encode(processor, asked, [Visual(seen.grid, evidence)], context=context))
+    return answer(
+        model,
+        processor.tokenizer,
+        rows,
+        max_tokens=40,
+        batch=bench.batch,
+        tell=lambda done, total: bench.tell(stage, done, total, ""),
+    )
