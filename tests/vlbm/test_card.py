@@ -259,7 +259,8 @@ def test_what_is_taught_is_asked_again(bench: Bench, monkeypatch: pytest.MonkeyP
         return Answer("A moon." if engine is not own and shown == moon else "A bus.", 0.5)
 
     monkeypatch.setattr(things, "say", say)
-    (figure,) = taught(bench).figures
+    figure, shuffled = taught(bench).figures
+    assert shuffled.met
     assert figure.count == 2
     assert figure.measured.value == 50
     assert {name: value.value for name, value in figure.baselines.items()} == {"before": 0, NEAREST: 100, SHUFFLED: 0}

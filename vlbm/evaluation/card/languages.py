@@ -18,7 +18,7 @@ from vlbm.tasks import LANGUAGES as NAMES
 from vlbm.tasks import question
 
 OTHERS = tuple(language for language in LANGUAGES if language != "en")
-MOST = 100  # questions a language
+CAPTIONS, TRANSLATIONS = 100, 50  # questions a language
 MAX_TOKENS = 32
 
 
@@ -39,7 +39,7 @@ def captions(bench: Bench) -> Section:
     """A caption in each language of known concepts as a held-out maker drew them."""
     figures, rows = list[Figure](), list[Row]()
     for language in OTHERS:
-        chosen = bench.some(bench.examples(RENDERINGS, language), MOST)
+        chosen = bench.some(bench.examples(RENDERINGS, language), CAPTIONS)
         asked = [Asked(example, question("caption", language=language)) for example in chosen]
         name, stage = NAMES[language], f"Captions, {NAMES[language]}"
         said = _say(bench, stage, asked, [one.picture for one in asked])
@@ -75,7 +75,7 @@ def translation(bench: Bench) -> Section:
     asked = [
         Asked(example, question("translate", english[example.pictures[0]], language))
         for language in OTHERS
-        for example in bench.some(bench.examples(CONCEPTS, language), MOST)
+        for example in bench.some(bench.examples(CONCEPTS, language), TRANSLATIONS)
         if example.pictures[0] in english
     ]
     own, stage = [one.picture for one in asked], "Translation"

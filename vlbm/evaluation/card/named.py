@@ -42,7 +42,7 @@ def photos(bench: Bench) -> Section:
                 baselines={},
                 met=astray.value <= 10,
             ),
-            _shuffled("real photos", answers),
+            from_shuffled("real photos", answers),
         ],
         rows=answers.rows(),
     )
@@ -65,7 +65,7 @@ def renderings(bench: Bench) -> Section:
                 baselines=baselines,
                 met=above(measured, {NEAREST: baselines[NEAREST]}, 65, 5),
             ),
-            _shuffled("unseen renderings", answers),
+            from_shuffled("unseen renderings", answers),
         ],
         rows=answers.rows(),
     )
@@ -88,7 +88,7 @@ def concepts(bench: Bench) -> Section:
                 baselines=answers.shares(),
                 met=measured.value >= 20,
             ),
-            _shuffled("held-out concepts", answers),
+            from_shuffled("held-out concepts", answers),
         ],
         rows=answers.rows(),
     )
@@ -106,7 +106,7 @@ def things_of(examples: list[Example]) -> list[Thing]:
     ]
 
 
-def _shuffled(what: str, answers: Answers) -> Figure:
+def from_shuffled(what: str, answers: Answers) -> Figure:
     """How often the thing is named that was not shown."""
     measured = share(answers.baselines[SHUFFLED])
     return Figure(

@@ -14,7 +14,7 @@ from vlbm.data.records import Example
 from vlbm.data.splits import CONCEPTS
 from vlbm.engine import Engine
 from vlbm.evaluation.card.bench import Bench
-from vlbm.evaluation.card.named import things_of
+from vlbm.evaluation.card.named import from_shuffled, things_of
 from vlbm.evaluation.card.section import Figure, Section, share
 from vlbm.evaluation.card.things import NEAREST, SHUFFLED, Answers, another, answers_of
 from vlbm.memory.index import Index
@@ -36,8 +36,8 @@ def taught(bench: Bench) -> Section:
         after = answers_of(bench, "After teaching", things, engine)
         wrong = [another(things, number) for number in range(len(things))]
         swapped = answers_of(bench, "After teaching, shuffled", wrong, engine)
-    answers = Answers(things, after, {})
-    shuffled = share([thing.named(answer.text) for thing, answer in zip(things, swapped, strict=True)])
+    shuffled = [thing.named(answer.text) for thing, answer in zip(things, swapped, strict=True)]
+    answers = Answers(things, after, {SHUFFLED: shuffled})
     known = bench.neighbours.beside(index.features, tuple({"en": entry.caption} for entry in index.entries))
     near = [thing.named(known.say(bench.glance(thing.picture).pooled, "en")) for thing in things]
     measured = share(answers.hits)
@@ -54,10 +54,11 @@ def taught(bench: Bench) -> Section:
                 baselines={
                     "before": share([thing.named(answer.text) for thing, answer in zip(things, before, strict=True)]),
                     NEAREST: share(near),
-                    SHUFFLED: shuffled,
+                    SHUFFLED: share(shuffled),
                 },
                 met=measured.value >= 55,
-            )
+            ),
+            from_shuffled("taught concepts", answers),
         ],
         rows=answers.rows(),
     )
