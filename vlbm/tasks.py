@@ -26,13 +26,21 @@ LANGUAGES = {
 }
 
 
-def question(task: Task, text: str = "", language: str = "en") -> str:
+CAPTIONS = {
+    "short": "Write a short caption.",
+    "sentence": "Describe the picture.",
+    "alt": "Write an alt text for the picture.",
+}
+
+
+def question(task: Task, text: str = "", language: str = "en", style: str = "sentence") -> str:
     """What a user would write.
 
     Args:
         task: what is asked.
         text: what is to be translated, summarised or answered.
         language: of the answer, as a BCP 47 tag; one without a name here is asked for by its tag.
+        style: of a caption, one of CAPTIONS.
     """
     name = LANGUAGES.get(language.partition("-")[0].lower(), language)
     if task == "translate":
@@ -42,7 +50,7 @@ def question(task: Task, text: str = "", language: str = "en") -> str:
         return f"Summarise: {text}{where}"
     if task == "chat":
         return f"{text}{where}"
-    return f"Describe the picture.{where}"
+    return f"{CAPTIONS[style]}{where}"
 
 
 def messages(example: Example) -> list[dict[str, str]]:

@@ -246,8 +246,8 @@ def test_a_lent_memory_is_taken_back(made: tuple[Any, Any]) -> None:
     index = Index(encoder_identity(model, processor), (Entry("A ball.", "en", "0", "b"),), torch.ones(1, width))
     before = {name: value.clone() for name, value in model.evidence.named_buffers()}
     with lent(model, processor, index):
-        assert len(model.evidence.memory_features) == len(before["memory_features"]) + 1
-    assert model.config.memory_pictures == len(before["memory_features"])
+        assert len(model.evidence.memory.features) == len(before["memory.features"]) + 1
+    assert model.config.memory_pictures == len(before["memory.features"])
     assert all(torch.equal(value, before[name]) for name, value in model.evidence.named_buffers())
 
 

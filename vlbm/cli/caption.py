@@ -14,6 +14,8 @@ import click
 from vlbm.cli.files import pictures_in
 from vlbm.cli.memory import lend_memory
 from vlbm.cli.terminal import bars, load, say
+from vlbm.tasks import CAPTIONS
+from vlbm.tasks import question as ask
 
 EXIT_LEFT_OUT = 1
 
@@ -21,12 +23,23 @@ EXIT_LEFT_OUT = 1
 @click.command()
 @click.argument("model")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--question", default="Describe this picture.", show_default=True, help="What to ask about each picture.")
+@click.option("--style", default="sentence", show_default=True, type=click.Choice(list(CAPTIONS)), help="Of captions.")
+@click.option(
+    "--language", default="en", show_default=True, help="Of captions: of the packaged model, en es fr de it pt."
+)
+@click.option("--question", help="What to ask about each picture in the place of a caption.")
 @click.option("--max-tokens", default=60, show_default=True, type=click.IntRange(1))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write; what is there is kept.")
 @click.option("--memory", help="File of a visual memory, or none.  [default: your own, where there is one]")
 def caption(
-    model: str, files: tuple[Path, ...], question: str, max_tokens: int, out: Path | None, memory: str | None
+    model: str,
+    files: tuple[Path, ...],
+    style: str,
+    language: str,
+    question: str | None,
+    max_tokens: int,
+    out: Path | None,
+    memory: str | None,
 ) -> None:
     """Caption pictures with MODEL: 'packaged', a folder, or a name on a hub.
 
@@ -43,14 +56,15 @@ def caption(
         say(f"every picture has a caption in {out} already" if done else "there are no pictures in these folders")
         return
     loaded, processor = load(model)
+    processor.language_number(language)  # one that it cannot speak is said before anything is looked at
     lend_memory(loaded, processor, memory)
+    asked = question or ask("caption", language=language, style=style)
     engine, left_out = Engine(loaded, processor), 0
     with out.open("a", encoding="utf-8") if out else nullcontext(sys.stdout) as file, bars() as tell:
         for number, path in enumerate(pictures, start=1):
             try:
-                print(
-                    json.dumps(_say_one(engine, path, question, max_tokens), ensure_ascii=False), file=file, flush=True
-                )
+                said = _say_one(engine, path, asked, language, max_tokens)
+                print(json.dumps(said, ensure_ascii=False), file=file, flush=True)
             except (PictureError, OSError) as error:
                 left_out += 1
                 say(f"left out: {path}: {error}")
@@ -75,11 +89,11 @@ def _captioned(out: Path) -> set[str]:
     return {str(json.loads(line)["image"]) for line in whole.splitlines() if line.strip()}
 
 
-def _say_one(engine: Any, path: Path, question: str, max_tokens: int) -> dict[str, Any]:
+def _say_one(engine: Any, path: Path, question: str, language: str, max_tokens: int) -> dict[str, Any]:
     from vlbm.engine import GenerationRequest, Message, PictureRef, Token
 
     picture = PictureRef.of(path.read_bytes())
-    request = GenerationRequest((Message("user", question, (picture,)),), max_tokens=max_tokens)
+    request = GenerationRequest((Message("user", question, (picture,)),), max_tokens=max_tokens, language=language)
     said = [step for step in engine.generate(request) if isinstance(step, Token)]
     weights = [step.image_weight for step in said if step.image_weight is not None]
     return {

@@ -40,7 +40,7 @@ def _train_packaged(out: Path | None, cache_dir: Path, steps: int | None) -> Non
     from vlbm.recipes import packaged
 
     without_other_bars()
-    plan = replace(packaged.PLAN, **({"steps": steps} if steps else {}))
+    plan = replace(packaged.PLAN, steps=steps or packaged.PLAN.steps)
     with bars() as tell:
         report = packaged.train(out=out or PACKAGED_FOLDER, cache_dir=cache_dir, plan=plan, tell=tell)
     for point in report.points:

@@ -40,7 +40,7 @@ def captions(bench: Bench) -> Section:
     figures, rows = list[Figure](), list[Row]()
     for language in OTHERS:
         chosen = bench.some(bench.examples(RENDERINGS, language), CAPTIONS)
-        asked = [Asked(example, question("caption", language=language)) for example in chosen]
+        asked = [Asked(example, question("caption", language=language, style="short")) for example in chosen]
         name, stage = NAMES[language], f"Captions, {NAMES[language]}"
         said = _say(bench, stage, asked, [one.picture for one in asked])
         baselines = {

@@ -66,11 +66,16 @@ def _figure(name: str, places: Sequence[int], hits: Mapping[str, Sequence[float]
 def _ways(bench: Bench, asked: Sequence[Example]) -> dict[str, list[float]]:
     """For each way of asking, 1 where the right translation is the likelier one."""
     seen = SeenPictures(bench.model, bench.processor, bench.cache)
-    visuals = {path: seen.see(path) for path in {example.pictures[0] for example in asked}}
-    own = [visuals[example.pictures[0]] for example in asked]
+
+    def look(places: Sequence[int]) -> list[Visual]:
+        """Each question with the picture of another one, spoken of in its own language."""
+        pairs = zip(asked, places, strict=True)
+        return [seen.see(asked[place].pictures[0], example.language) for example, place in pairs]
+
+    own = look(range(len(asked)))
     # The two meanings of a word stand side by side: 0 and 1, 2 and 3.
-    other = [own[place ^ 1] for place in range(len(own))]
-    swapped = [own[place] for place in deranged([example.text for example in asked], bench.seed)]
+    other = look([place ^ 1 for place in range(len(asked))])
+    swapped = look(deranged([example.text for example in asked], bench.seed))
     found = {}
     for way, shown in (("right", own), (OTHER, other), (SHUFFLED, swapped), (NONE, None)):
         found[way] = _prefer(bench, asked, [[visual] for visual in shown] if shown else [[] for _ in asked])

@@ -69,6 +69,11 @@ class Neighbours:
         part.rename(kept)
         return cls(found, tuple(captions.values()))
 
+    @property
+    def width(self) -> int:
+        """d_v."""
+        return int(self.features.shape[1])
+
     def say(self, pooled: torch.Tensor, language: str) -> str:
         """What was said in a language of the picture most like features [d_v].
 

@@ -8,6 +8,7 @@ from vlbm.errors import ConfigError
 from vlbm.evaluation.card.bench import Bench
 from vlbm.evaluation.card.calibration import calibration
 from vlbm.evaluation.card.chat import chat
+from vlbm.evaluation.card.composed import scenes
 from vlbm.evaluation.card.languages import captions, translation
 from vlbm.evaluation.card.meanings import meanings
 from vlbm.evaluation.card.named import concepts, photos, renderings
@@ -21,6 +22,7 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "concepts": concepts,
     "taught": taught,
     "classes": spoken,
+    "scenes": scenes,
     "ambiguous": meanings,
     "captions": captions,
     "translation": translation,

@@ -22,6 +22,8 @@ from vlbm.evaluation.naming import QUESTION, say
 from vlbm.evidence.names import Names, imagenet_names
 from vlbm.language import context_tokens
 from vlbm.perception import Visual
+from vlbm.recipes.packaged import unspoken
+from vlbm.recipes.pictures import pictures
 from vlbm.training.encoded import encode
 
 MOST = 200
@@ -34,10 +36,11 @@ def spoken(bench: Bench, held_out: Collection[int] | None = None) -> Section:
 
     Args:
         bench: the common ground.
-        held_out: classes that training did not speak; all classes where None.
+        held_out: classes that training did not speak; those of the packaged recipe where None.
     """
     names = imagenet_names()
-    classes = bench.some(sorted(held_out or range(len(names.classes))), MOST)
+    held_out = unspoken_classes(bench) if held_out is None else held_out
+    classes = bench.some(sorted(held_out), MOST)
     rng = np.random.default_rng(bench.seed)
     verdicts = [profile(place, len(names.classes), rng) for place in classes]
     said = _say(bench, "Classes", verdicts)
@@ -47,10 +50,9 @@ def spoken(bench: Bench, held_out: Collection[int] | None = None) -> Section:
     prompted = bench.bare(f"Classes, {PROMPTED}", prompts)
     without = say(bench.engine, None).text
     measured = share(hits)
-    which = "classes that training never spoke" if held_out else "classes of all, none of which training left out"
     return Section(
-        how=f"{len(classes)} {which}: the encoder's verdict is made up, with {SURE[0]:.0%} to {SURE[1]:.0%} on one "
-        "class, over a blank picture; an answer counts if it has the class's name or its everyday name.",
+        how=f"{len(classes)} classes that training never spoke: the encoder's verdict is made up, with {SURE[0]:.0%} "
+        f"to {SURE[1]:.0%} on one class, over a blank picture; an answer counts if it has the class's name or its everyday name.",
         figures=[
             Figure(
                 what="class names that the encoder has right: spoken right",
@@ -79,6 +81,13 @@ def spoken(bench: Bench, held_out: Collection[int] | None = None) -> Section:
     )
 
 
+def unspoken_classes(bench: Bench) -> list[int]:
+    """The classes whose everyday name the packaged recipe never asks for."""
+    names = imagenet_names()
+    groups = unspoken(names, pictures(bench.data, bench.tell))
+    return [place for place, group in enumerate(names.group_of_class) if group in groups]
+
+
 def profile(true: int, classes: int, rng: np.random.Generator) -> torch.Tensor:
     """Log probabilities [c] of a verdict that is sure of one class."""
     sure = rng.uniform(*SURE)
@@ -104,7 +113,7 @@ def _say(bench: Bench, stage: str, verdicts: Sequence[torch.Tensor]) -> list[str
     context = context_tokens(model.config.text_config)
     rows = []
     for verdict in verdicts:
-        evidence = model.evidence(verdict[None].to(model.device), seen.pooled)
+        evidence = model.evidence(verdict[None].to(model.device), seen.style)
         rows.append(encode(processor, asked, [Visual(seen.grid, evidence)], context=context))
     return answer(
         model,

@@ -38,7 +38,9 @@ def taught(bench: Bench) -> Section:
         swapped = answers_of(bench, "After teaching, shuffled", wrong, engine)
     shuffled = [thing.named(answer.text) for thing, answer in zip(things, swapped, strict=True)]
     answers = Answers(things, after, {SHUFFLED: shuffled})
-    known = bench.neighbours.beside(index.features, tuple({"en": entry.caption} for entry in index.entries))
+    known = bench.neighbours.beside(
+        index.features[:, -bench.neighbours.width :], tuple({"en": entry.caption} for entry in index.entries)
+    )
     near = [thing.named(known.say(bench.glance(thing.picture).pooled, "en")) for thing in things]
     measured = share(answers.hits)
     return Section(
@@ -77,12 +79,12 @@ def pairs(examples: list[Example]) -> list[tuple[Example, Example]]:
 @contextmanager
 def lent(model: Any, processor: Any, index: Index) -> Iterator[None]:
     """Lend a memory to a model for a while."""
-    own = dict(model.evidence.named_buffers(recurse=False))
-    pictures = model.config.memory_pictures
+    memory, pictures = model.evidence.memory, model.config.memory_pictures
+    own = dict(memory.named_buffers())
     attach(model, processor, index)
     try:
         yield
     finally:
         for name, value in own.items():
-            setattr(model.evidence, name, value)
+            setattr(memory, name, value)
         model.config.memory_pictures = pictures
