@@ -40,6 +40,7 @@ from vlbm.evaluation.naming import Answer, asserts
 from vlbm.evidence.names import imagenet_names
 from vlbm.memory.index import Entry, Index
 from vlbm.memory.teach import encoder_identity
+from vlbm.recipes.pictures import Picture
 from vlbm.tokenizer import train_tokenizer
 
 COLOURS = {"ball": "crimson", "box": "seagreen", "moon": "gold", "pond": "royalblue"}
@@ -311,8 +312,9 @@ def bat(data: Path) -> Word:
 def test_without_a_picture_half_of_the_meanings_are_right(
     bench: Bench, bat: Word, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    two = replace(bat, word="club", trained=True)
+    two = replace(bat, word="club")
     monkeypatch.setattr(meanings, "words", lambda: [bat, two])
+    monkeypatch.setattr(meanings, "pictures", lambda *_: [Picture(Path("x"), "noto", "club", TRAIN, {"en": "a club"})])
     section = meanings.meanings(bench)
     every, unseen, seen = section.figures
     assert (every.count, unseen.count, seen.count) == (12, 6, 6)

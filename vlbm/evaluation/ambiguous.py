@@ -1,9 +1,8 @@
 """Ambiguous English words, each with pictures of two meanings and what each meaning is called in other languages.
 
 The list, `ambiguous.json`, names pictures of the prepared sources as `source/path`; the first of a meaning is the one
-an exam shows, a held-out maker's where there is one. Training may ask for translations of the words marked `trained`
-only; a word is not if a meaning has no picture in training, or if the SHA-256 of the word, as a number, is divisible by
-3. Languages in which both meanings have one word are left out. It knows files and words, not models.
+an exam shows, a held-out maker's where there is one. Languages in which both meanings have one word are left out. It
+knows files and words, not models.
 """
 
 from __future__ import annotations
@@ -30,17 +29,16 @@ class Sense:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """An English word with two meanings, and whether training asks for its translation."""
+    """An English word with two meanings."""
 
     word: str
-    trained: bool
     senses: tuple[Sense, Sense]
 
 
 def words() -> list[Word]:
     """All words, in the list's order."""
     listed = json.loads(LIST.read_text(encoding="utf-8"))["words"]
-    return [Word(row["word"], row["trained"], (_sense(row["senses"][0]), _sense(row["senses"][1]))) for row in listed]
+    return [Word(row["word"], (_sense(row["senses"][0]), _sense(row["senses"][1]))) for row in listed]
 
 
 def _sense(row: dict[str, Any]) -> Sense:

@@ -5,6 +5,8 @@ Reads the prepared sources (`vlbm data prepare`). It knows files and phrases, no
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,3 +73,14 @@ def phrase_of(caption: str, language: str) -> str:
     if phrase.lower().startswith(articles) or (language != "de" and phrase[1:2].islower()):
         phrase = phrase[:1].lower() + phrase[1:]
     return phrase if language != "en" or phrase.lower().startswith(articles) else indefinite(phrase)
+
+
+def without_article(phrase: str) -> str:
+    """'a cat' -> 'cat'; 'jeans' stays."""
+    return re.sub("^(an?|the) ", "", phrase)
+
+
+def translated_texts(found: Sequence[Picture]) -> set[str]:
+    """The English texts that training asks to be translated: what its pictures show, with and without an article."""
+    phrases = {picture.phrases["en"] for picture in found if picture.split == TRAIN}
+    return phrases | {without_article(phrase) for phrase in phrases}

@@ -27,7 +27,7 @@ from vlbm.evidence.table import CAPTION, GROUP, Runs, lay_out
 from vlbm.perception import Visual
 from vlbm.recipes.evidence import Account, Reader, believed, harder
 from vlbm.recipes.phrases import QUESTIONS, Belief, answer
-from vlbm.recipes.pictures import LANGUAGES, Picture
+from vlbm.recipes.pictures import LANGUAGES, Picture, without_article
 from vlbm.recipes.renderings import NOTHING, Encoded, Rendering
 from vlbm.recipes.scenes import Scenes
 from vlbm.tasks import LANGUAGES as CALLED
@@ -152,7 +152,7 @@ class Samples(Sequence[Example]):
         shown = self.material.pictures[owner]
         exclude = self.reader.without(owner, "", "", rng)
         account = harder(self._read(row, language, exclude), rng)
-        text = shown.phrases["en"] if rng.random() < 0.5 else shown.phrases["en"].split(" ", 1)[-1]
+        text = shown.phrases["en"] if rng.random() < 0.5 else without_article(shown.phrases["en"])
         asked = question("translate", text, language)
         if rng.random() < 0.5:
             ask_only = f"Translate this from English into {CALLED[language]}. Answer with the translation only."

@@ -21,6 +21,7 @@ from vlbm.evaluation.scores import sentence_chrf
 from vlbm.evaluation.swaps import deranged
 from vlbm.language import context_tokens
 from vlbm.perception import Visual
+from vlbm.recipes.pictures import pictures, translated_texts
 from vlbm.tasks import question
 from vlbm.training.encoded import Encoded, encode
 from vlbm.training.seen import SeenPictures
@@ -34,7 +35,8 @@ def meanings(bench: Bench) -> Section:
     listed = words()
     asked = contrasts(bench.some(listed, len(listed)), bench.data)
     hits = _ways(bench, asked)
-    untrained = {word.word for word in listed if not word.trained}
+    translated = translated_texts(pictures(bench.data, bench.tell))
+    untrained = {word.word for word in listed} - translated
     groups = {
         "all": list(range(len(asked))),
         "words unseen in training": [n for n, example in enumerate(asked) if example.text in untrained],

@@ -52,7 +52,8 @@ def spoken(bench: Bench, held_out: Collection[int] | None = None) -> Section:
     measured = share(hits)
     return Section(
         how=f"{len(classes)} classes that training never spoke: the encoder's verdict is made up, with {SURE[0]:.0%} "
-        f"to {SURE[1]:.0%} on one class, over a blank picture; an answer counts if it has the class's name or its everyday name.",
+        f"to {SURE[1]:.0%} on one class, over a blank picture; an answer counts if it has the class's name or its "
+        "everyday name.",
         figures=[
             Figure(
                 what="class names that the encoder has right: spoken right",
