@@ -21,7 +21,6 @@ from vlbm.data.prepared import FORMAT, PICTURES, RECORD
 from vlbm.data.records import Example, write_jsonl
 from vlbm.data.sources import SOURCES
 from vlbm.data.splits import CONCEPTS, RENDERINGS, SPLITS, TRAIN
-from vlbm.engine import Engine
 from vlbm.errors import ConfigError, DataError, EvaluationError
 from vlbm.evaluation.ambiguous import Word, picture, words
 from vlbm.evaluation.card import languages, meanings, named, registry, things
@@ -36,7 +35,7 @@ from vlbm.evaluation.card.spoken import profile, speaks, spoken
 from vlbm.evaluation.card.taught import lent, taught
 from vlbm.evaluation.card.things import NEAREST, NONE, SHUFFLED, Answers, Thing, another
 from vlbm.evaluation.confidence import Interval
-from vlbm.evaluation.naming import Answer, asserts
+from vlbm.evaluation.naming import Answer, Posed, asserts
 from vlbm.evidence.names import imagenet_names
 from vlbm.memory.index import Entry, Index
 from vlbm.memory.teach import encoder_identity
@@ -118,13 +117,28 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def bench(made: tuple[Any, Any], data: Path, tmp_path: Path) -> Bench:
     return Bench(
-        engine=Engine(*made), data=data, photos=tmp_path, cache=tmp_path, tell=lambda *_: None, limit=None, batch=2
+        model=made[0],
+        processor=made[1],
+        data=data,
+        photos=tmp_path,
+        cache=tmp_path,
+        tell=lambda *_: None,
+        limit=None,
+        batch=2,
     )
 
 
-def says(answers: dict[bytes | None, str]) -> Callable[..., Answer]:
-    """In place of asking an engine: what is said of each picture."""
-    return lambda _engine, picture, *_, **__: Answer(answers.get(picture, "I cannot tell."), 0.5 if picture else None)
+Ask = Callable[..., list[Answer]]
+
+
+def says(say: Callable[[Bench, Posed], str]) -> Ask:
+    """In place of asking a model: what is said to each question."""
+    return lambda bench, _stage, posed, **_: [Answer(say(bench, one), 0.5 if one.picture else None) for one in posed]
+
+
+def by_picture(answers: dict[bytes | None, str]) -> Ask:
+    """What is said of each picture."""
+    return says(lambda _, one: answers.get(one.picture, "I cannot tell."))
 
 
 # What names things
@@ -158,7 +172,7 @@ def test_hedges_are_heard(text: str) -> None:
 
 def test_renderings_are_asked_with_every_baseline(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {e.concept: e.pictures[0].read_bytes() for e in bench.examples(RENDERINGS)}
-    monkeypatch.setattr(things, "say", says({shown["ball"]: "It is a ball.", shown["box"]: "It is a ball."}))
+    monkeypatch.setattr(Bench, "ask", by_picture({shown["ball"]: "It is a ball.", shown["box"]: "It is a ball."}))
     monkeypatch.setattr(bench, "bare", lambda _stage, prompts: ["A box." for _ in prompts])
     section = named.renderings(bench)
     figure, shuffled = section.figures
@@ -254,12 +268,13 @@ def test_a_lent_memory_is_taken_back(made: tuple[Any, Any]) -> None:
 
 def test_what_is_taught_is_asked_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     moon = next(e.pictures[0].read_bytes() for e in bench.examples(CONCEPTS) if "noto/moon" in str(e.pictures[0]))
-    own = bench.engine
+    own = len(bench.model.evidence.memory.features)
 
-    def say(engine: Engine, shown: bytes, *_: Any, **__: Any) -> Answer:
-        return Answer("A moon." if engine is not own and shown == moon else "A bus.", 0.5)
+    def say(asked: Bench, one: Posed) -> str:
+        taught_it = len(asked.model.evidence.memory.features) > own
+        return "A moon." if taught_it and one.picture == moon else "A bus."
 
-    monkeypatch.setattr(things, "say", say)
+    monkeypatch.setattr(Bench, "ask", says(say))
     figure, shuffled = taught(bench).figures
     assert shuffled.met
     assert figure.count == 2
@@ -326,7 +341,7 @@ def test_without_a_picture_half_of_the_meanings_are_right(
 
 def test_captions_are_scored_beside_the_nearest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {e.concept: e.pictures[0].read_bytes() for e in bench.examples(RENDERINGS)}
-    monkeypatch.setattr(languages, "say", says({shown["ball"]: "ball-fr", shown["box"]: "xyz"}))
+    monkeypatch.setattr(Bench, "ask", by_picture({shown["ball"]: "ball-fr", shown["box"]: "xyz"}))
     monkeypatch.setattr(Bench, "bare", lambda _self, _stage, prompts, **_: ["" for _ in prompts])
     section = languages.captions(bench)
     assert [figure.what.rpartition(" ")[2] for figure in section.figures] == [
@@ -339,15 +354,15 @@ def test_captions_are_scored_beside_the_nearest(bench: Bench, monkeypatch: pytes
 
 
 def test_translation_gains_by_its_picture(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def say(_engine: Engine, shown: bytes | None, question: str, *, language: str, **_: Any) -> Answer:
-        thing = question.rpartition(" ")[2]
-        right = shown in own[thing]
-        return Answer(f"{thing}-{language}" if right else "" if shown is None else "zzz", None)
+    def say(_bench: Bench, one: Posed) -> str:
+        thing = one.text.rpartition(" ")[2]
+        right = one.picture in own[thing]
+        return f"{thing}-{one.language}" if right else "" if one.picture is None else "zzz"
 
     own: dict[str, set[bytes]] = {}
     for example in bench.examples(CONCEPTS):
         own.setdefault(example.target, set()).add(example.pictures[0].read_bytes())
-    monkeypatch.setattr(languages, "say", say)
+    monkeypatch.setattr(Bench, "ask", says(say))
     monkeypatch.setattr(Bench, "bare", lambda _self, _stage, prompts, **_: ["" for _ in prompts])
     scored, over_none, over_shuffled = languages.translation(bench).figures
     assert scored.count == 4 * 5
@@ -364,7 +379,7 @@ def test_translation_gains_by_its_picture(bench: Bench, monkeypatch: pytest.Monk
 def test_chat_is_the_language_model_s_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     (figure,) = chat(replace(bench, limit=3)).figures
     assert (figure.count, figure.measured.value, figure.met) == (3, 0, True)
-    monkeypatch.setattr("vlbm.evaluation.card.chat._bare", lambda *_: "other")
+    monkeypatch.setattr(Bench, "bare", lambda _self, _stage, prompts, **_: ["other" for _ in prompts])
     (figure,) = chat(replace(bench, limit=3)).figures
     assert (figure.measured.value, figure.met) == (3, False)
 

@@ -13,15 +13,11 @@ from vlbm.cli.terminal import bars, load, say
 if TYPE_CHECKING:
     from vlbm.evaluation.card.section import Figure
 
-FEATURES = 400  # pictures whose features stay in memory, about 2 MB each: those of a section
-
 
 def measure_card(
     model: str, *, only: Sequence[str], limit: int | None, seed: int, batch: int, out: Path, cache: Path | None
 ) -> None:
     """Measure a model by the packaged exam, show the table, and write the document."""
-    from vlbm.engine import Engine
-    from vlbm.engine.features import FeatureCache
     from vlbm.evaluation.card.bench import Bench
     from vlbm.evaluation.card.document import write
     from vlbm.evaluation.card.registry import chosen
@@ -36,7 +32,8 @@ def measure_card(
     network, processor = load(model)
     with bars() as tell:
         bench = Bench(
-            engine=Engine(network, processor, name=model, features=FeatureCache(FEATURES)),
+            model=network,
+            processor=processor,
             data=folder / "data",
             photos=folder / "photos",
             cache=folder / "seen",

@@ -1,18 +1,20 @@
-"""Asking an engine the way a user would, and how sure it is of what it says.
+"""Asking a model the way a user would, many questions at a time, and how sure it is of what it says.
 
-It knows engines and the words that hedge an answer, not what is measured.
+It knows models and the words that hedge an answer, not what is measured.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import torch
-
-from vlbm.engine import End, Engine, GenerationRequest, Message, PictureRef, Token
-from vlbm.evidence.table import Runs
-from vlbm.pictures import open_picture
+from vlbm.data.records import Example
+from vlbm.evaluation.answers import answer
+from vlbm.language import context_tokens
+from vlbm.perception import Visual
+from vlbm.training.encoded import encode
 
 QUESTION = "What is in this picture?"
 _HEDGED = re.compile(
@@ -23,36 +25,60 @@ _HEDGED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class Posed:
+    """A question, the picture that it is about (or None), and the language of names and captions in its evidence."""
+
+    picture: bytes | None
+    text: str = QUESTION
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What was said, and how sure the engine is of it, from 0 to 1; None where there was no picture."""
+    """What was said, and how sure the strongest evidence is, from 0 to 1; None where there was no picture."""
 
     text: str
     confidence: float | None
 
 
-def say(
-    engine: Engine, picture: bytes | None, question: str = QUESTION, *, language: str = "en", max_tokens: int = 40
-) -> Answer:
-    """The engine's greedy answer to a question about a picture, or to the question alone."""
-    images = () if picture is None else (PictureRef.of(picture),)
-    request = GenerationRequest((Message("user", question, images),), max_tokens=max_tokens, language=language)
-    steps = list(engine.generate(request))
-    text = "".join(step.text for step in steps if isinstance(step, Token)).strip()
-    if picture is None:
-        return Answer(text, None)
-    told = next((getattr(step, "confidence", None) for step in steps if isinstance(step, End)), None)
-    return Answer(text, evidence_confidence(engine, picture) if told is None else float(told))
+def answers(
+    model: Any,
+    processor: Any,
+    posed: Sequence[Posed],
+    look: Callable[[bytes, str], Visual],
+    *,
+    max_tokens: int,
+    batch: int,
+    tell: Callable[[int, int], None],
+) -> list[Answer]:
+    """The greedy answers: those that the engine gives.
+
+    Args:
+        model, processor: that are asked.
+        posed: the questions.
+        look: what is seen of a picture, with evidence in a language.
+        max_tokens: of an answer.
+        batch: questions at a time.
+        tell: is told questions done and in all.
+    """
+    context = context_tokens(model.config.text_config)
+    seen = [None if one.picture is None else look(one.picture, one.language) for one in posed]
+    rows = [
+        encode(processor, Example((), "-", task="chat", text=one.text), [visual] if visual else [], context=context)
+        for one, visual in zip(posed, seen, strict=True)
+    ]
+    said = answer(model, processor.tokenizer, rows, max_tokens=max_tokens, batch=batch, tell=tell)
+    return [Answer(text, _confidence(visual)) for text, visual in zip(said, seen, strict=True)]
+
+
+def _confidence(visual: Visual | None) -> float | None:
+    """That of the strongest evidence, which an answer's hedges follow; 0 without evidence."""
+    if visual is None:
+        return None
+    evidence = visual.evidence
+    return float((evidence.confidence * evidence.mask).max()) if evidence.mask.any() else 0.0
 
 
 def asserts(text: str) -> bool:
     """Whether an answer says something without a hedge: "It looks like a cat." and "I cannot tell" do not."""
     return bool(text) and _HEDGED.search(text) is None
-
-
-@torch.inference_mode()
-def evidence_confidence(engine: Engine, picture: bytes) -> float:
-    """How sure the strongest evidence of a picture is, which is what an answer's hedges follow; 0 without evidence."""
-    model, processor = engine.model, engine.processor
-    seen = model.encode(processor.image_processor.pixels(open_picture(picture))[None].to(model.device))
-    found: Runs = model.evidence.find(seen.logits, seen.style)
-    return max(found.confidence[0].tolist(), default=0.0)

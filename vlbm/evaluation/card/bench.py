@@ -1,4 +1,4 @@
-"""What all sections of the card work with: the engine, the prepared data, and a sample of it that a seed decides.
+"""What all sections of the card work with: the model, the prepared data, and a sample of it that a seed decides.
 
 What is seen for baselines is the encoder's alone (pooled features and class probabilities), and kept while the bench
 lives. It knows where things are, not what is measured.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,13 +20,14 @@ from vlbm.data.prepared import prepared
 from vlbm.data.records import Example
 from vlbm.data.sources import SOURCES
 from vlbm.data.splits import TRAIN
-from vlbm.engine import Engine
 from vlbm.errors import DataError
 from vlbm.evaluation.answers import answer
 from vlbm.evaluation.card.neighbours import Neighbours
 from vlbm.evaluation.card.section import Section
+from vlbm.evaluation.naming import Answer, Posed, answers
 from vlbm.evidence.names import imagenet_names
 from vlbm.language import context_tokens
+from vlbm.perception import Visual
 from vlbm.pictures import open_picture
 from vlbm.training.encoded import encode
 
@@ -51,7 +52,7 @@ class Bench:
     """The sections' common ground.
 
     Attributes:
-        engine: of the model that is measured.
+        model, processor: what is measured.
         data: the folder of prepared sources.
         photos: the folder that real photos are fetched into.
         cache: what encoders saw is kept here.
@@ -62,7 +63,8 @@ class Bench:
         earlier: sections that were measured before, by name.
     """
 
-    engine: Engine
+    model: Any
+    processor: Any
     data: Path
     photos: Path
     cache: Path
@@ -73,8 +75,8 @@ class Bench:
     earlier: Mapping[str, Section] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.model, self.processor = self.engine.model, self.engine.processor
         self._glances = dict[str, Glance]()
+        self._seen = dict[tuple[str, str, int], Visual]()
 
     def some(self, items: Sequence[Item], most: int) -> list[Item]:
         """At most so many of them, and of the limit, drawn by the seed, in a random order that it decides as well."""
@@ -122,12 +124,36 @@ class Bench:
         """The encoder's likeliest everyday names of a picture, likeliest first; none where it has other classes."""
         return names_of(self.glance(picture).logits)
 
+    @torch.inference_mode()
+    def see(self, picture: bytes, language: str) -> Visual:
+        """What the model sees of a picture, with evidence in a language; kept until its memory changes."""
+        remembered = len(self.model.evidence.memory.features)
+        key = (hashlib.sha256(picture).hexdigest(), language, remembered)
+        if key not in self._seen:
+            pixels = self.processor.image_processor(open_picture(picture))["pixel_values"].to(self.model.device)
+            spoken = language if language in self.processor.languages else self.processor.languages[0]
+            number = torch.tensor([self.processor.language_number(spoken)], device=self.model.device)
+            self._seen[key] = self.model.look(pixels, languages=number).to("cpu")
+        return self._seen[key]
+
+    def ask(self, stage: str, posed: Sequence[Posed], *, max_tokens: int = 40) -> list[Answer]:
+        """What the model says."""
+        return answers(
+            self.model,
+            self.processor,
+            posed,
+            self.see,
+            max_tokens=max_tokens,
+            batch=self.batch,
+            tell=lambda done, total: self.tell(stage, done, total, ""),
+        )
+
     def bare(self, stage: str, prompts: Sequence[str], *, max_tokens: int = 40) -> list[str]:
         """The greedy answers of the language model alone."""
         context = context_tokens(self.model.config.text_config)
         asked = [Example((), "-", task="chat", text=prompt) for prompt in prompts]
         return answer(
-            self.model,
+            self.model.language_model,
             self.processor.tokenizer,
             [encode(self.processor, example, (), context=context) for example in asked],
             max_tokens=max_tokens,

@@ -1,21 +1,16 @@
 """Text-only chat: is each answer, token for token, that of the language model inside?
 
-The engine is asked as a user would ask it; the language model by its own `generate`, greedily, from the same tokens.
+Both are asked greedily from the same tokens, the model through all of its parts and the language model by itself.
 """
 
 from __future__ import annotations
 
 from itertools import product
 
-import torch
-
-from vlbm.engine import Message
-from vlbm.engine.text import render
-from vlbm.evaluation.answers import greedy
 from vlbm.evaluation.card.bench import Bench
 from vlbm.evaluation.card.section import Figure, Row, Section
 from vlbm.evaluation.confidence import Interval, wilson
-from vlbm.evaluation.naming import say
+from vlbm.evaluation.naming import Posed
 
 MAX_TOKENS = 24
 TEMPLATES = (
@@ -40,11 +35,13 @@ def chat(bench: Bench) -> Section:
     """Ask both, and compare."""
     prompts = [template.format(subject) for template, subject in product(TEMPLATES, SUBJECTS)]
     chosen = bench.some(prompts, len(prompts))
-    rows = list[Row]()
-    for prompt in chosen:
-        mine, bare = say(bench.engine, None, prompt, max_tokens=MAX_TOKENS).text, _bare(bench, prompt)
-        rows.append(Row(shown="no picture", question=prompt, expected=bare, said=mine, right=mine == bare))
-        bench.tell("Chat", len(rows), len(chosen), "")
+    posed = [Posed(None, text) for text in chosen]
+    mine = [answer.text for answer in bench.ask("Chat", posed, max_tokens=MAX_TOKENS)]
+    bare = bench.bare("Chat, the language model alone", chosen, max_tokens=MAX_TOKENS)
+    rows = [
+        Row(shown="no picture", question=prompt, expected=theirs, said=own, right=own == theirs)
+        for prompt, own, theirs in zip(chosen, mine, bare, strict=True)
+    ]
     different = sum(not row.right for row in rows)
     found = wilson(different, len(rows))
     return Section(
@@ -62,14 +59,3 @@ def chat(bench: Bench) -> Section:
         ],
         rows=rows,
     )
-
-
-@torch.inference_mode()
-def _bare(bench: Bench, prompt: str) -> str:
-    """The language model's own answer."""
-    tokenizer = bench.processor.tokenizer
-    ids = torch.tensor([render(bench.processor, (Message("user", prompt),))], device=bench.model.device)
-    made = bench.model.language_model.generate(
-        input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=greedy(tokenizer, MAX_TOKENS)
-    )
-    return str(tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)).strip()

@@ -20,7 +20,7 @@ from vlbm.data.splits import TRAIN
 from vlbm.evaluation.card.bench import Bench, with_labels
 from vlbm.evaluation.card.section import Figure, Row, Section, share
 from vlbm.evaluation.card.things import NONE, PROMPTED, SHUFFLED
-from vlbm.evaluation.naming import say
+from vlbm.evaluation.naming import Posed
 from vlbm.recipes.pictures import pictures
 from vlbm.recipes.scenes import Scenes, things
 
@@ -31,7 +31,7 @@ KIND: dict[Skill, SceneKind] = {"presence": "several", "colour": "several", "cou
 
 
 @dataclass(frozen=True, slots=True)
-class Posed:
+class Shown:
     """A question and the picture of its scene."""
 
     asked: Asked
@@ -47,7 +47,7 @@ def scenes(bench: Bench) -> Section:
         own = _say(bench, skill, posed, [one.picture for one in posed])
         others = [posed[(place + 1) % len(posed)].picture for place in range(len(posed))]
         swapped = _say(bench, f"{skill}, {SHUFFLED}", posed, others)
-        without = [say(bench.engine, None, one.asked.question, max_tokens=24).text for one in posed]
+        without = _say(bench, f"{skill}, {NONE}", posed, [None] * len(posed))
         labelled = [with_labels(bench.labels(one.picture), one.asked.question) for one in posed]
         said = {SHUFFLED: swapped, NONE: without, PROMPTED: bench.bare(f"Scenes, {skill}, {PROMPTED}", labelled)}
         measured = share(_right(posed, own))
@@ -81,7 +81,7 @@ def scenes(bench: Bench) -> Section:
     )
 
 
-def _posed(found: Scenes, skill: Skill, seed: int) -> Iterator[Posed]:
+def _posed(found: Scenes, skill: Skill, seed: int) -> Iterator[Shown]:
     """Questions of a skill without end."""
     names = [thing.name for thing in found.things]
     wanted = KINDS.index(KIND[skill])
@@ -89,7 +89,7 @@ def _posed(found: Scenes, skill: Skill, seed: int) -> Iterator[Posed]:
         scene = found.scene(number)
         asked = ask(scene, skill, np.random.default_rng([seed, number]), names=names)
         if asked is not None:
-            yield Posed(asked, _png(scene))
+            yield Shown(asked, _png(scene))
 
 
 def _png(scene: Scene) -> bytes:
@@ -98,13 +98,10 @@ def _png(scene: Scene) -> bytes:
     return file.getvalue()
 
 
-def _say(bench: Bench, stage: str, posed: Sequence[Posed], shown: Sequence[bytes]) -> list[str]:
-    said = list[str]()
-    for one, picture in zip(posed, shown, strict=True):
-        said.append(say(bench.engine, picture, one.asked.question, max_tokens=24).text)
-        bench.tell(f"Scenes, {stage}", len(said), len(posed), "")
-    return said
+def _say(bench: Bench, stage: str, posed: Sequence[Shown], pictures: Sequence[bytes | None]) -> list[str]:
+    asked = [Posed(picture, one.asked.question) for one, picture in zip(posed, pictures, strict=True)]
+    return [answer.text for answer in bench.ask(f"Scenes, {stage}", asked, max_tokens=24)]
 
 
-def _right(posed: Sequence[Posed], said: Sequence[str]) -> list[bool]:
+def _right(posed: Sequence[Shown], said: Sequence[str]) -> list[bool]:
     return [is_right(one.asked, text) for one, text in zip(posed, said, strict=True)]

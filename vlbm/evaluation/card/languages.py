@@ -11,7 +11,7 @@ from vlbm.evaluation.card.bench import LANGUAGES, Bench, with_labels
 from vlbm.evaluation.card.section import Figure, Row, Section
 from vlbm.evaluation.card.things import NEAREST, NONE, PROMPTED, SHUFFLED
 from vlbm.evaluation.confidence import Interval, bootstrap_mean
-from vlbm.evaluation.naming import say
+from vlbm.evaluation.naming import Posed
 from vlbm.evaluation.scores import chrf, sentence_chrf
 from vlbm.evaluation.swaps import deranged
 from vlbm.tasks import LANGUAGES as NAMES
@@ -125,12 +125,8 @@ def translation(bench: Bench) -> Section:
 
 
 def _say(bench: Bench, stage: str, asked: Sequence[Asked], pictures: Sequence[bytes | None]) -> list[str]:
-    said = list[str]()
-    for one, picture in zip(asked, pictures, strict=True):
-        text = say(bench.engine, picture, one.question, language=one.example.language, max_tokens=MAX_TOKENS).text
-        said.append(text)
-        bench.tell(stage, len(said), len(asked), "")
-    return said
+    posed = [Posed(shown, one.question, one.example.language) for one, shown in zip(asked, pictures, strict=True)]
+    return [answer.text for answer in bench.ask(stage, posed, max_tokens=MAX_TOKENS)]
 
 
 def _prompted(bench: Bench, stage: str, asked: Sequence[Asked]) -> list[str]:

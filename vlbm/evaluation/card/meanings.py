@@ -8,7 +8,6 @@ own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from vlbm.data.records import Example
 from vlbm.evaluation.ambiguous import contrasts, words
@@ -16,7 +15,7 @@ from vlbm.evaluation.card.bench import Bench, with_labels
 from vlbm.evaluation.card.section import Figure, Row, Section, share
 from vlbm.evaluation.card.things import NEAREST, NONE, PROMPTED, SHUFFLED
 from vlbm.evaluation.contrast import preferred
-from vlbm.evaluation.naming import say
+from vlbm.evaluation.naming import Posed
 from vlbm.evaluation.scores import sentence_chrf
 from vlbm.evaluation.swaps import deranged
 from vlbm.language import context_tokens
@@ -117,19 +116,16 @@ def _question(example: Example) -> str:
 
 def _said(bench: Bench, asked: Sequence[Example]) -> list[Row]:
     """What is said of some of them, drawn by the seed."""
-    rows = []
     chosen = bench.some(asked, VERBATIM)
-    for example in chosen:
-        path: Path = example.pictures[0]
-        text = say(bench.engine, path.read_bytes(), _question(example), language=example.language, max_tokens=16).text
-        rows.append(
-            Row(
-                shown=f"{path.parent.name}/{path.name}",
-                question=_question(example),
-                expected=f"{example.target}, not {example.wrong}",
-                said=text,
-                right=example.target.casefold() in text.casefold(),
-            )
+    posed = [Posed(e.pictures[0].read_bytes(), _question(e), e.language) for e in chosen]
+    said = bench.ask("Ambiguous words, said freely", posed, max_tokens=16)
+    return [
+        Row(
+            shown=f"{example.pictures[0].parent.name}/{example.pictures[0].name}",
+            question=_question(example),
+            expected=f"{example.target}, not {example.wrong}",
+            said=answer.text,
+            right=example.target.casefold() in answer.text.casefold(),
         )
-        bench.tell("Ambiguous words, said freely", len(rows), len(chosen), "")
-    return rows
+        for example, answer in zip(chosen, said, strict=True)
+    ]

@@ -18,7 +18,7 @@ from vlbm.evaluation.answers import answer
 from vlbm.evaluation.card.bench import Bench, names_of, with_labels
 from vlbm.evaluation.card.section import Figure, Row, Section, share
 from vlbm.evaluation.card.things import NONE, PROMPTED, SHUFFLED
-from vlbm.evaluation.naming import QUESTION, say
+from vlbm.evaluation.naming import QUESTION, Posed
 from vlbm.evidence.names import Names, imagenet_names
 from vlbm.language import context_tokens
 from vlbm.perception import Visual
@@ -48,7 +48,7 @@ def spoken(bench: Bench, held_out: Collection[int] | None = None) -> Section:
     turned = [*said[1:], *said[:1]]  # the verdict on another class
     prompts = [with_labels(names_of(verdict), QUESTION) for verdict in verdicts]
     prompted = bench.bare(f"Classes, {PROMPTED}", prompts)
-    without = say(bench.engine, None).text
+    without = bench.ask("Classes, no picture", [Posed(None)])[0].text
     measured = share(hits)
     return Section(
         how=f"{len(classes)} classes that training never spoke: the encoder's verdict is made up, with {SURE[0]:.0%} "

@@ -12,7 +12,6 @@ from typing import Any
 
 from vlbm.data.records import Example
 from vlbm.data.splits import CONCEPTS
-from vlbm.engine import Engine
 from vlbm.evaluation.card.bench import Bench
 from vlbm.evaluation.card.named import from_shuffled, things_of
 from vlbm.evaluation.card.section import Figure, Section, share
@@ -32,10 +31,9 @@ def taught(bench: Bench) -> Section:
         bench.model, bench.processor, lessons, lambda done, total: bench.tell("Teaching", done, total, "")
     )
     with lent(bench.model, bench.processor, index):
-        engine = Engine(bench.model, bench.processor, features=bench.engine.features)
-        after = answers_of(bench, "After teaching", things, engine)
+        after = answers_of(bench, "After teaching", things)
         wrong = [another(things, number) for number in range(len(things))]
-        swapped = answers_of(bench, "After teaching, shuffled", wrong, engine)
+        swapped = answers_of(bench, "After teaching, shuffled", wrong)
     shuffled = [thing.named(answer.text) for thing, answer in zip(things, swapped, strict=True)]
     answers = Answers(things, after, {SHUFFLED: shuffled})
     known = bench.neighbours.beside(

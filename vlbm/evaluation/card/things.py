@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vlbm.engine import Engine
 from vlbm.errors import EvaluationError
 from vlbm.evaluation.card.bench import Bench, with_labels
 from vlbm.evaluation.card.section import Row, share
 from vlbm.evaluation.confidence import Interval
-from vlbm.evaluation.naming import QUESTION, Answer, asserts, say
+from vlbm.evaluation.naming import QUESTION, Answer, Posed, asserts
 from vlbm.evaluation.photos import named
 
 NEAREST, PROMPTED, LABEL = "nearest neighbour", "five labels in the prompt", "likeliest label"
@@ -83,19 +82,15 @@ def ask(bench: Bench, stage: str, things: Sequence[Thing], ways: Sequence[str] =
     return Answers(things, said, {way: _baseline(bench, f"{stage}, {way}", things, way) for way in ways})
 
 
-def answers_of(bench: Bench, stage: str, things: Sequence[Thing], engine: Engine | None = None) -> list[Answer]:
-    """What an engine, the bench's own by default, says of each thing."""
-    said = list[Answer]()
-    for thing in things:
-        said.append(say(engine or bench.engine, thing.picture))
-        bench.tell(stage, len(said), len(things), "")
-    return said
+def answers_of(bench: Bench, stage: str, things: Sequence[Thing]) -> list[Answer]:
+    """What the model says of each thing."""
+    return bench.ask(stage, [Posed(thing.picture) for thing in things])
 
 
 def _baseline(bench: Bench, stage: str, things: Sequence[Thing], way: str) -> list[bool]:
     """Which things one way of answering names."""
     if way == NONE:
-        without = say(bench.engine, None).text
+        without = bench.ask(stage, [Posed(None)])[0].text
         return [thing.named(without) for thing in things]
     if way == PROMPTED:
         asked = [with_labels(bench.labels(thing.picture), QUESTION) for thing in things]
