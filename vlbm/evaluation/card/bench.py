@@ -20,6 +20,7 @@ from vlbm.data.prepared import prepared
 from vlbm.data.records import Example
 from vlbm.data.sources import SOURCES
 from vlbm.data.splits import TRAIN
+from vlbm.encoders import Seen
 from vlbm.errors import DataError
 from vlbm.evaluation.answers import answer
 from vlbm.evaluation.card.neighbours import Neighbours
@@ -37,14 +38,6 @@ LABELS = 5
 
 Tell = Callable[[str, int, int, str], None]
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """What the encoder made of a picture: pooled features [d_v] and log of the class probabilities [c]."""
-
-    pooled: torch.Tensor
-    logits: torch.Tensor
 
 
 @dataclass(kw_only=True)
@@ -75,8 +68,7 @@ class Bench:
     earlier: Mapping[str, Section] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._glances = dict[str, Glance]()
-        self._seen = dict[tuple[str, str, int], Visual]()
+        self._glances = dict[str, Seen]()
 
     def some(self, items: Sequence[Item], most: int) -> list[Item]:
         """At most so many of them, and of the limit, drawn by the seed, in a random order that it decides as well."""
@@ -107,34 +99,30 @@ class Bench:
         return Neighbours.look(self.model, self.processor, captions, self.cache, self.tell)
 
     @torch.inference_mode()
-    def glance(self, picture: bytes) -> Glance:
-        """What the encoder makes of a picture."""
+    def glance(self, picture: bytes) -> Seen:
+        """What the encoder makes of a picture, as a batch of one; kept."""
         key = hashlib.sha256(picture).hexdigest()
         if key not in self._glances:
             pixels = self.processor.image_processor(open_picture(picture))["pixel_values"]
-            seen = self.model.encode(pixels.to(self.model.device))
-            self._glances[key] = Glance(seen.pooled[0].cpu(), seen.logits[0].cpu())
+            self._glances[key] = self.model.encode(pixels.to(self.model.device))
         return self._glances[key]
 
     def nearest(self, picture: bytes, language: str = "en") -> str:
         """The caption of the training picture that looks most alike."""
-        return self.neighbours.say(self.glance(picture).pooled, language)
+        return self.neighbours.say(self.glance(picture).pooled[0].cpu(), language)
 
     def labels(self, picture: bytes) -> list[str]:
         """The encoder's likeliest everyday names of a picture, likeliest first; none where it has other classes."""
-        return names_of(self.glance(picture).logits)
+        return names_of(self.glance(picture).logits[0].cpu())
 
     @torch.inference_mode()
     def see(self, picture: bytes, language: str) -> Visual:
-        """What the model sees of a picture, with evidence in a language; kept until its memory changes."""
-        remembered = len(self.model.evidence.memory.features)
-        key = (hashlib.sha256(picture).hexdigest(), language, remembered)
-        if key not in self._seen:
-            pixels = self.processor.image_processor(open_picture(picture))["pixel_values"].to(self.model.device)
-            spoken = language if language in self.processor.languages else self.processor.languages[0]
-            number = torch.tensor([self.processor.language_number(spoken)], device=self.model.device)
-            self._seen[key] = self.model.look(pixels, languages=number).to("cpu")
-        return self._seen[key]
+        """What the model sees of a picture, with evidence in a language, or in its first one."""
+        seen, known = self.glance(picture), self.processor.languages
+        number = self.processor.language_number(language if language in known else known[0])
+        languages = torch.tensor([number], device=self.model.device)
+        evidence = self.model.evidence(seen.logits, seen.style, languages=languages)
+        return Visual(seen.grid, evidence).to("cpu")
 
     def ask(self, stage: str, posed: Sequence[Posed], *, max_tokens: int = 40) -> list[Answer]:
         """What the model says."""

@@ -39,7 +39,7 @@ def taught(bench: Bench) -> Section:
     known = bench.neighbours.beside(
         index.features[:, -bench.neighbours.width :], tuple({"en": entry.caption} for entry in index.entries)
     )
-    near = [thing.named(known.say(bench.glance(thing.picture).pooled, "en")) for thing in things]
+    near = [thing.named(known.say(bench.glance(thing.picture).pooled[0].cpu(), "en")) for thing in things]
     measured = share(answers.hits)
     return Section(
         how=f"Held-out concepts that several makers drew: {SHOWN}'s picture is asked about, before and after "
