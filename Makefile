@@ -40,7 +40,7 @@ format: ## let ruff fix and format the code
 lock: ## write the lock files anew; ARGS=--upgrade takes the newest versions
 	$(SETUP) lock $(ARGS)
 
-train: setup ## train the packaged adapter from the Tux Paint stamps
+train: setup ## train the packaged adapter
 	$(BIN)/vlbm train packaged $(ARGS)
 
 bench: setup ## time turns through the websocket

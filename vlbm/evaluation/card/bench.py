@@ -124,13 +124,20 @@ class Bench:
         evidence = self.model.evidence(seen.logits, seen.style, languages=languages)
         return Visual(seen.grid, evidence).to("cpu")
 
-    def ask(self, stage: str, posed: Sequence[Posed], *, max_tokens: int = 40) -> list[Answer]:
-        """What the model says."""
+    def ask(
+        self,
+        stage: str,
+        posed: Sequence[Posed],
+        *,
+        max_tokens: int = 40,
+        change: Callable[[Visual], Visual] = lambda visual: visual,
+    ) -> list[Answer]:
+        """What the model says, of what it sees or of what `change` makes of that."""
         return answers(
             self.model,
             self.processor,
             posed,
-            self.see,
+            lambda picture, language: change(self.see(picture, language)),
             max_tokens=max_tokens,
             batch=self.batch,
             tell=lambda done, total: self.tell(stage, done, total, ""),
