@@ -11,7 +11,7 @@ import torch
 
 from tests.vlbm.conftest import drawn, picture_ref
 from vlbm.engine import End, Engine, GenerationRequest, Looked, Message, PictureRef, Progress, Token
-from vlbm.engine.features import FeatureCache, encode
+from vlbm.engine.features import FeatureCache, Key, encode
 from vlbm.engine.text import PICTURE_QUESTION, render
 from vlbm.errors import PictureError, PromptTooLong
 
@@ -123,14 +123,15 @@ def test_features_are_cached_by_hash(engine: Engine, model: Any, monkeypatch: py
     assert end.images[0].seen
 
 
-def test_the_cache_is_bounded_and_keyed_by_model(model: Any, processor: Any) -> None:
+def test_the_cache_is_bounded_and_keyed_by_model_and_language(model: Any, processor: Any) -> None:
     cache = FeatureCache(capacity=2)
-    features = encode(model, processor, picture_ref(drawn()))
+    features = encode(model, processor, picture_ref(drawn()), "en")
     for sha256 in ("a", "b", "c"):
-        cache.put("one", sha256, features)
-    assert cache.get("one", "a") is None
-    assert cache.get("one", "c") is features
-    assert cache.get("two", "c") is None
+        cache.put(Key("one", sha256, "en"), features)
+    assert cache.get(Key("one", "a", "en")) is None
+    assert cache.get(Key("one", "c", "en")) is features
+    assert cache.get(Key("two", "c", "en")) is None
+    assert cache.get(Key("one", "c", "es")) is None
 
 
 def test_too_long_a_prompt_is_refused_with_the_numbers(engine: Engine) -> None:

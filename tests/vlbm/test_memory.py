@@ -49,7 +49,7 @@ def run(*words: object, memory: Path) -> Result:
 def captions(model: Any, processor: Any, data: bytes) -> list[str]:
     """What the memory says of a picture, the likest first."""
     pixels = processor.image_processor(open_picture(data))["pixel_values"]
-    found = model.evidence.find(torch.zeros(1, 1000), model.encode(pixels).pooled)
+    found = model.evidence.find(torch.zeros(1, 1000), model.encode(pixels).style)
     runs = found.tokens[0][found.kind[0] == CAPTION]
     return [processor.tokenizer.decode([int(t) for t in tokens if t >= 0]).strip() for tokens in runs]
 

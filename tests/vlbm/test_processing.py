@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from vlbm.errors import PictureError
+from vlbm.errors import ConfigError, PictureError
 from vlbm.pictures import open_picture, whole
-from vlbm.processing import VLBMImageProcessor
+from vlbm.processing import VLBMImageProcessor, VLBMProcessor
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "1", "CMYK", "LA", "I;16"])
@@ -71,7 +71,26 @@ def test_fusion_starts_at_the_last_answer(processor: Any) -> None:
         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n"
         "<|im_start|>user\nThis?<|im_end|>\n<|im_start|>assistant\n"
     )
-    inputs = processor(images=[Image.new("RGB", (8, 8))], text=text)
+    made = VLBMProcessor(processor.image_processor, processor.tokenizer)
+    inputs = made(images=[Image.new("RGB", (8, 8))], text=text)
     start = int(inputs["fusion_from"][0])
-    assert processor.tokenizer.decode(inputs["input_ids"][0, start:]) == "<|im_start|>assistant\n"
-    assert processor.answer_start([5, 6, 7]) == 0
+    assert made.tokenizer.decode(inputs["input_ids"][0, start:]) == "<|im_start|>assistant\n"
+    assert made.fusion_start([5, 6, 7]) == 0
+
+
+def test_fusion_may_start_at_the_last_question(processor: Any) -> None:
+    made = VLBMProcessor(processor.image_processor, processor.tokenizer, fusion_begins="question")
+    chat = [
+        {"role": role, "content": text} for role, text in (("user", "One"), ("assistant", "Two"), ("user", "Three"))
+    ]
+    text = made.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    inputs = made(images=[Image.new("RGB", (8, 8))], text=text)
+    start = int(inputs["fusion_from"][0])
+    assert made.tokenizer.decode(inputs["input_ids"][0, start:]).startswith("<|im_start|>user\nThree")
+
+
+def test_languages_are_numbered_and_others_refused(processor: Any) -> None:
+    made = VLBMProcessor(processor.image_processor, processor.tokenizer, languages=("en", "de"))
+    assert made(images=[Image.new("RGB", (8, 8))], text="Was?", language="de-AT")["languages"].tolist() == [1]
+    with pytest.raises(ConfigError, match="pictures cannot be spoken of in 'ja': use one of en, de"):
+        made(images=[Image.new("RGB", (8, 8))], text="Was?", language="ja")

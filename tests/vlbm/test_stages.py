@@ -194,13 +194,13 @@ def test_names_and_memory_stay_evidence(tmp_path: Path) -> None:
     model, processor = fresh("resnet18", class_groups=len(names.groups), memory_pictures=2, caption_tokens=4)
     table = model.evidence
     table.group_of_class.copy_(torch.tensor(names.group_of_class))
-    table.group_tokens.copy_(to_tokens(list(names.groups), TOKENIZER, 8))
+    table.group_tokens.copy_(to_tokens(list(names.groups), TOKENIZER, 8)[None])
     table.class_tokens.copy_(to_tokens(list(names.classes), TOKENIZER, 8))
-    table.memory_tokens.copy_(to_tokens(["red", "blue"], TOKENIZER, 4))
-    table.memory_features.copy_(torch.nn.functional.normalize(torch.randn(2, 512), dim=1))
+    table.memory.tokens.copy_(to_tokens(["red", "blue"], TOKENIZER, 4)[None])
+    table.memory.features.copy_(torch.nn.functional.normalize(torch.randn(2, 512), dim=1))
     model.train_encoder(1)
     batch = collate(rows(processor, tmp_path))
-    visual = model._see(batch["pixel_values"])
+    visual = model._see(batch["pixel_values"], None)
     assert visual.grid.requires_grad
     assert not visual.evidence.confidence.requires_grad
     assert {0, 1, 2} == set(visual.evidence.kind.flatten().tolist())

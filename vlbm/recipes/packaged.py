@@ -50,7 +50,6 @@ PLAN = Plan(
     gate_rate=4e-3,
     warmup=60,
     precision="bf16",
-    lower_cache_gb=0,
     evaluate_every=150,
     patience=100,
     seed=20261125,
@@ -87,7 +86,8 @@ def train(*, out: Path, cache_dir: Path, plan: Plan, tell: Tell, changes: dict[s
     reader = fill(model, processor, found, material, work, tell)
     beginnings = conversations(processor)
     material = replace(material, others=bare_answers(model, processor, work, tell))
-    model.language_model.bfloat16()  # frozen: only training speed gains, what is shipped does not contain it
+    if plan.precision == "bf16":
+        model.language_model.bfloat16()  # frozen: only training speed gains, what is shipped does not contain it
     held_out = apart(material)
     fit = Fit(
         model,

@@ -114,11 +114,13 @@ def _vote(
     from vlbm.evidence.neighbours import DOUBT, SHARPNESS, VOTERS
 
     kept = torch.tensor(remembered).nonzero()[:, 0]
+    if not asked:
+        return torch.tensor([SHARPNESS, DOUBT])
     names = {name: number for number, name in enumerate(dict.fromkeys(thing))}
     named, owners = torch.tensor([names[name] for name in thing]), torch.tensor(owner)
     likeness = directions[list(asked)] @ directions[kept].T
     likeness = likeness.masked_fill(owners[list(asked)][:, None] == owners[kept][None], -1.0)
-    best, place = likeness.topk(VOTERS, dim=1)
+    best, place = likeness.topk(min(VOTERS, len(kept)), dim=1)
     right = named[kept][place] == named[list(asked)][:, None]  # [r,k]
     vote = nn.Parameter(torch.tensor([SHARPNESS, DOUBT]))
     optimiser = torch.optim.Adam([vote], lr=0.05)

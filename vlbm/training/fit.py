@@ -100,9 +100,10 @@ class Fit:
         groups = parameter_groups(self.parameters.items(), rate=plan.rate, gate_rate=plan.gate_rate)
         optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.98))
         self.wrapped, self.optimiser = self.accelerator.prepare(model, optimiser)
-        frozen = plan.trained == "fusion" and model.config.fusion_layers and plan.lower_cache_gb > 0
-        self.lower = LowerLayers(model, limit=int(plan.lower_cache_gb * 1e9)) if frozen else None
+        frozen = plan.trained == "fusion" and model.config.fusion_layers
         self.prefixes = Prefixes(model, beginnings)
+        alone = not any(beginnings)  # what lower layers make of an example depends on what stands before it
+        self.lower = LowerLayers(model, limit=int(plan.lower_cache_gb * 1e9)) if frozen and alone else None
         self.step, self.points = 0, list[Point]()
         self.best = self._weights()
 
