@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from tests.vlbm.conftest import ROOT
-from vlbm.engine import Engine
 from vlbm.errors import DataError
 from vlbm.evaluation.card.bench import Bench
 from vlbm.evaluation.card.section import share
@@ -42,7 +41,8 @@ def photos() -> list[Photo]:
 @pytest.fixture(scope="module")
 def answers(photos: list[Photo], packaged: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> Answers:
     folder = tmp_path_factory.mktemp("nothing")
-    bench = Bench(engine=Engine(*packaged), data=folder, photos=folder, cache=folder, tell=lambda *_: None)
+    model, processor = packaged
+    bench = Bench(model=model, processor=processor, data=folder, photos=folder, cache=folder, tell=lambda *_: None)
     return ask(bench, "", [Thing(photo.name, photo.data, photo.words) for photo in photos], (SHUFFLED, NONE))
 
 

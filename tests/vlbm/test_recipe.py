@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from vlbm import packaged
+from vlbm import conversion, packaged
 from vlbm.data.scenes import KINDS
 from vlbm.data.stamps import read_stamps
 from vlbm.engine.answer_language import answer_language
 from vlbm.evidence.names import imagenet_names
 from vlbm.evidence.table import CAPTION, FINE, GROUP, Runs
+from vlbm.perception import Visual
 from vlbm.recipes import packaged as recipe
 from vlbm.recipes import renderings, scenes, space
 from vlbm.recipes.evidence import Account, believed, harder
@@ -24,6 +25,7 @@ from vlbm.recipes.phrases import GUESS, QUESTIONS, WORDINGS, Belief, answer
 from vlbm.recipes.pictures import LANGUAGES, Picture, phrase_of
 from vlbm.recipes.samples import SHARES, Samples
 from vlbm.tasks import LANGUAGES as CALLED
+from vlbm.training.encoded import Encoded
 
 PLAN = replace(recipe.PLAN, steps=2, batch=3, evaluate_every=1, warmup=1, precision="no")
 EIGHT = {"SCENES": 9, "EMPTY": 2, "WIDTH": 6, "STEPS": 4, "PAIRS": 4}
@@ -51,8 +53,8 @@ def small(stamp_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     patch.setattr(scenes, "DRAWN", 4)
     patch.setattr(recipe, "APART", 3)
     cache = tmp_path_factory.mktemp("cache")
-    convert = recipe.conversion.language_cache
-    patch.setattr(recipe.conversion, "language_cache", lambda _, tell: convert(packaged.default_cache_dir(), tell))
+    convert = conversion.language_cache
+    patch.setattr(conversion, "language_cache", lambda _, tell: convert(packaged.default_cache_dir(), tell))
     yield cache, found
     patch.undo()
 
@@ -80,6 +82,12 @@ def test_it_trains_goes_on_where_it_was_and_what_it_wrote_loads(small: Any, tmp_
     assert processor.languages == list(LANGUAGES)
 
 
+def visual(example: Encoded) -> Visual:
+    (seen,) = example.visuals
+    assert isinstance(seen, Visual)
+    return seen
+
+
 @pytest.mark.parametrize("source", SHARES)
 def test_every_source_gives_examples_that_ask_and_answer(source: str, material: Any) -> None:
     samples = Samples(*material, seed=3)
@@ -90,7 +98,7 @@ def test_every_source_gives_examples_that_ask_and_answer(source: str, material: 
         assert text.endswith("<|im_start|>assistant\n")
         assert example.fusion_from == 0
         assert len(example.target) > 1
-        assert example.visuals[0].evidence.mask.any()
+        assert visual(example).evidence.mask.any()
 
 
 def test_an_example_is_decided_by_its_number(material: Any) -> None:
@@ -98,7 +106,7 @@ def test_an_example_is_decided_by_its_number(material: Any) -> None:
     drawn = [other[5], one[5], one[6]]
     assert drawn[0].prompt == drawn[1].prompt
     assert drawn[0].target == drawn[1].target
-    assert torch.equal(drawn[0].visuals[0].grid, drawn[1].visuals[0].grid)
+    assert torch.equal(visual(drawn[0]).grid, visual(drawn[1]).grid)
     assert (drawn[1].prompt, drawn[1].target) != (drawn[2].prompt, drawn[2].target)
     with pytest.raises(IndexError):
         Samples(*material, seed=3, count=2)[2]
