@@ -50,9 +50,10 @@ def test_logits_with_m_zero_are_bit_equal(model: Any, processor: Any, bare: Any)
 
 
 @torch.inference_mode()
-def test_a_picture_changes_only_the_answer(model: Any, processor: Any, bare: Any) -> None:
+def test_a_picture_changes_only_the_question_and_its_answer(model: Any, processor: Any, bare: Any) -> None:
     ids = render(processor, [Message("user", QUESTIONS[0])])
-    start = processor.answer_start(ids)
+    start = processor.fusion_start(ids)
+    assert 0 < start < len(ids)
     prompt = torch.tensor([ids])
     out = model(input_ids=prompt, visual=_noise(model), fusion_from=torch.tensor([start]))
     reference = bare(input_ids=prompt).logits

@@ -28,7 +28,7 @@ from vlbm.tasks import LANGUAGES as CALLED
 from vlbm.training.encoded import Encoded
 
 PLAN = replace(recipe.PLAN, steps=2, batch=3, evaluate_every=1, warmup=1, precision="no")
-EIGHT = {"SCENES": 9, "EMPTY": 2, "WIDTH": 6, "STEPS": 4, "PAIRS": 4}
+EIGHT = {"HELD_OUT": 3, "SCENES": 9, "EMPTY": 2, "WIDTH": 6, "STEPS": 4, "PAIRS": 4}
 
 
 def silent(*_: Any) -> None:

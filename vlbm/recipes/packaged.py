@@ -41,6 +41,7 @@ UNSPOKEN = 4
 MOST_UNSPOKEN = 100
 # One picture in so many decides when training stops; its renderings are not trained on.
 APART = 25
+HELD_OUT = 240  # examples that decide
 ANSWER_TOKENS = 20
 
 PLAN = Plan(
@@ -92,7 +93,7 @@ def train(*, out: Path, cache_dir: Path, plan: Plan, tell: Tell, changes: dict[s
     fit = Fit(
         model,
         train=Samples(material, reader, processor, seed=plan.seed),
-        held_out=list(Samples(held_out, reader, processor, seed=1, count=240)),
+        held_out=list(Samples(held_out, reader, processor, seed=1, count=HELD_OUT)),
         plan=plan,
         folder=work / "fit",
         tell=lambda done, total, loss: tell("Training", done, total, f"loss {loss:.2f}"),
