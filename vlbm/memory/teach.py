@@ -28,7 +28,8 @@ Tell = Callable[[int, int], None]
 def encoder_identity(model: Any, processor: Any) -> str:
     """A short digest of the encoder's weights and of how pictures come to it."""
     images = processor.image_processor
-    how = repr((images.image_size, images.views, tuple(images.image_mean), tuple(images.image_std)))
+    seen = (images.image_size, images.views, tuple(images.image_mean), tuple(images.image_std))
+    how = repr((*seen, model.config.encoder_spec.style))
     return fingerprint(model.encoder.state_dict().items(), how)[:16]
 
 
