@@ -1,7 +1,8 @@
 """Is a class that the encoder has right also spoken right, where training never spoke it?
 
 The encoder's verdict is made up: a class has most of the probability and others share the rest, so what is measured
-is the way from evidence to words, not the encoder. The picture itself is a blank one.
+is the way from evidence to words, not the encoder. Neither grid nor memory are shown: a blank
+grid says that there is nothing, and is believed.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def spoken(bench: Bench, held_out: Collection[int] | None = None) -> Section:
     measured = share(hits)
     return Section(
         how=f"{len(classes)} classes that training never spoke: the encoder's verdict is made up, with {SURE[0]:.0%} "
-        f"to {SURE[1]:.0%} on one class, over a blank picture; an answer counts if it has the class's name or its "
+        f"to {SURE[1]:.0%} on one class, without grid and memory; an answer counts if it has the class's name or its "
         "everyday name.",
         figures=[
             Figure(
@@ -107,15 +108,17 @@ def speaks(text: str, place: int, names: Names) -> bool:
 
 @torch.inference_mode()
 def _say(bench: Bench, stage: str, verdicts: Sequence[torch.Tensor]) -> list[str]:
-    """What the model says of a blank picture with each verdict."""
+    """What the model says of a picture whose grid it does not see, with each verdict."""
     model, processor = bench.model, bench.processor
     seen = model.encode(processor.image_processor(blank())["pixel_values"].to(model.device))
     asked = Example((), "-", task="chat", text=QUESTION)
     context = context_tokens(model.config.text_config)
+    forgotten = torch.ones(1, len(model.evidence.memory.features), dtype=torch.bool, device=model.device)
+    unseen = torch.zeros(seen.grid.shape[:2], dtype=torch.bool)  # a blank grid would say that there is nothing
     rows = []
     for verdict in verdicts:
-        evidence = model.evidence(verdict[None].to(model.device), seen.style)
-        rows.append(encode(processor, asked, [Visual(seen.grid, evidence)], context=context))
+        evidence = model.evidence(verdict[None].to(model.device), seen.style, exclude=forgotten)
+        rows.append(encode(processor, asked, [Visual(seen.grid, evidence, unseen)], context=context))
     return answer(
         model,
         processor.tokenizer,
