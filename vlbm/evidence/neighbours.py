@@ -72,7 +72,7 @@ class VisualMemory(nn.Module):
         return nn.functional.normalize(centred @ self.space.to(style.dtype).T, dim=-1)
 
     def likeness(self, style: torch.Tensor) -> torch.Tensor:
-        """Pooled features [b,s] -> likeness with each remembered picture [b,N]: a cosine, more for lent ones."""
+        """Styles [b,s] -> likeness with each remembered picture [b,N]: a cosine, more for lent ones."""
         return self.direction(style) @ self.features.to(style.dtype).T + TRUST * self.lent
 
     def lend(self, styles: torch.Tensor, tokens: torch.Tensor) -> None:
@@ -109,25 +109,18 @@ class VisualMemory(nn.Module):
         if exclude is not None:
             likeness = likeness.masked_fill(exclude, -1.0)
         best, place = likeness.topk(min(VOTERS, likeness.shape[1]), dim=1)  # [b,k], best first
-        chances, first = self._count(best, self.caption[place])
-        chance, order = chances.topk(count, dim=1)
-        chosen = place.gather(1, first.gather(1, order))  # [b,r]
+        chance, order = self._count(best, self.caption[place]).topk(count, dim=1)
+        chosen = place.gather(1, order)  # [b,r]
         tokens = self.tokens[languages[:, None], chosen]
         tokens = torch.where((tokens < 0).all(dim=2, keepdim=True), self.tokens[0][chosen], tokens)
         return tokens.masked_fill((chance <= 0).unsqueeze(2), -1), chance
 
-    def _count(self, likeness: torch.Tensor, caption: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Votes [b,k] of pictures with captions [b,k].
-
-        Returns:
-            the probability of each caption at its most similar picture, 0 at its others [b,k], and each picture's own
-            place [b,k].
-        """
+    def _count(self, likeness: torch.Tensor, caption: torch.Tensor) -> torch.Tensor:
+        """The probability of each caption [b,k] at its most similar picture, and 0 at its others [b,k]."""
         sharpness, doubt = self.vote.to(likeness.dtype)
         weight = (sharpness * (likeness - doubt)).exp()
         same = caption[:, :, None] == caption[:, None, :]  # [b,k,k]
         shared = (same * weight[:, None, :]).sum(dim=2)  # the votes of all with one's caption
         earlier = same.tril(-1).any(dim=2)
-        chance = (shared / (1 + weight.sum(dim=1, keepdim=True))).masked_fill(earlier, 0.0)
-        places = torch.arange(likeness.shape[1], device=likeness.device).expand_as(chance)
-        return chance, places
+        chance: torch.Tensor = (shared / (1 + weight.sum(dim=1, keepdim=True))).masked_fill(earlier, 0.0)
+        return chance
