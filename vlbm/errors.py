@@ -7,6 +7,8 @@
     |   +-- WeightsDamaged      a file is there but is not what was shipped
     +-- MemoryUnusable          a visual memory that is damaged, or of another encoder
     +-- PictureError            bytes that are not a picture that can be read
+    +-- ReadingMissing          words in pictures cannot be read: the package that does is not there
+    +-- NoWords                 a picture whose words were asked for has none that can be read
     +-- PromptTooLong           a prompt beyond the model's context; carries the numbers
     +-- DataError               a data source that cannot be prepared or read
     +-- EvaluationError         texts that cannot be scored as asked; carries the numbers
@@ -44,6 +46,14 @@ class MemoryUnusable(VLBMError):
 
 class PictureError(VLBMError):
     """Bytes that are not a picture that can be read."""
+
+
+class ReadingMissing(VLBMError):
+    """Words in pictures cannot be read: the package that does is not installed, or cannot be loaded."""
+
+
+class NoWords(VLBMError):
+    """A picture whose words were asked for has none that can be read."""
 
 
 class PromptTooLong(VLBMError):

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import vlbm
 from tests.vlbm.conftest import drawn
+from tests.written import png, written
 from vlbm.cli import EXIT_ERROR, main
 from vlbm.cli.caption import EXIT_LEFT_OUT
 
@@ -99,3 +100,26 @@ def test_unknown_sources_are_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["data", "prepare", "pets", "--cache", str(tmp_path)])
     assert result.exit_code == EXIT_ERROR
     assert result.stderr == "vlbm: unknown source 'pets': use one of stamps, emoji, foods\n"
+
+
+def test_reads_pictures(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("sign.png", "blank.png", "text.png", "strip.png")}
+    files["sign.png"].write_bytes(png(written(["Please mind", "the low step"])))
+    files["blank.png"].write_bytes(png(written([])))
+    files["text.png"].write_text("no picture", encoding="utf-8")
+    files["strip.png"].write_bytes(png(written(["Way out"], size=(500, 60), font=24)))
+    one = CliRunner().invoke(main, ["read", str(files["sign.png"])])
+    assert (one.stdout, one.stderr, one.exit_code) == ("Please mind the low step\n", "", 0)
+    rest = [str(files[name]) for name in ("blank.png", "text.png", "strip.png")]
+    several = CliRunner().invoke(main, ["read", *rest])
+    assert several.exit_code == EXIT_LEFT_OUT
+    assert several.stdout == f"== {rest[0]}\n\n== {rest[2]}\nWay out\n"
+    said = several.stderr.splitlines()
+    assert said[0] == f"{rest[0]}: no words found"
+    assert said[1].startswith(f"left out: {rest[1]}: not a picture")
+    assert said[2].startswith(f"{rest[2]}: letterboxed")
+    (line,) = CliRunner().invoke(main, ["read", "--json", str(files["sign.png"])]).stdout.splitlines()
+    read = json.loads(line)
+    assert (read["image"], read["width"], read["height"], read["notes"]) == (str(files["sign.png"]), 480, 240, [])
+    assert [row["text"] for row in read["lines"]] == ["Please mind", "the low step"]
+    assert all(row["confidence"] > 0.9 and len(row["box"]) == 4 for row in read["lines"])

@@ -17,6 +17,7 @@ from vlbm.cli.eval import evaluate
 from vlbm.cli.info import info
 from vlbm.cli.memory import memory
 from vlbm.cli.prove import prove
+from vlbm.cli.read import read
 from vlbm.cli.train import train
 from vlbm.errors import VLBMError
 
@@ -40,5 +41,5 @@ def main() -> None:
     """Visually augmented language models."""
 
 
-for _command in (caption, data, evaluate, info, memory, prove, train):
+for _command in (caption, data, evaluate, info, memory, prove, read, train):
     main.add_command(_command)
