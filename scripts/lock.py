@@ -17,6 +17,7 @@ FOLDER = Path("requirements")
 CUDA = re.compile(r"(nvidia-|cuda-|triton==)")
 COMPILE = ["-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version=3.11", "--generate-hashes"]
 COMPILE += ["--no-annotate", "--no-header", "--no-emit-index-url"]
+OVERRIDES = ["--override", "requirements/overrides.txt"]
 
 Lock = dict[str, list[str]]
 """A requirement with its version and marker -> its hashes."""
@@ -66,14 +67,14 @@ def resolve(kept: Lock, sources: Iterable[str], *options: str) -> Lock:
 def lock_run() -> Lock:
     """What the program needs. Returns all of it, CUDA included."""
     sources = ["pyproject.toml", "requirements/run.in"]
-    locked = resolve(read("run.lock") | read("cuda.lock"), sources)
+    locked = resolve(read("run.lock") | read("cuda.lock"), sources, "--extra=ocr", *OVERRIDES)
     cuda = {name: locked.pop(name) for name in [*locked] if CUDA.match(name)}
     weights = resolve(read("run.lock"), ["requirements/weights.in"], "--no-deps")
     for name, hashes in read("torch-cpu.lock").items():
         if name not in locked:
             sys.exit(f"torch-cpu.lock has {name}, which is not what is locked: put the new build there")
         locked[name] = sorted({*locked[name], *hashes})
-    write("run.lock", locked | weights, *sources, "requirements/weights.in")
+    write("run.lock", locked | weights, "pyproject.toml [ocr]", sources[1], "requirements/weights.in")
     write("cuda.lock", cuda, "torch's default build")
     return locked | weights | cuda
 
@@ -83,7 +84,8 @@ def lock_test(run: Lock) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write("\n".join(run))
         constraints.flush()
-        extra = resolve(run | read("test.lock"), ["pyproject.toml"], "--extra=test", "--constraint", constraints.name)
+        options = ["--extra=test", "--constraint", constraints.name, *OVERRIDES]
+        extra = resolve(run | read("test.lock"), ["pyproject.toml"], *options)
     write("test.lock", {name: hashes for name, hashes in extra.items() if name not in run}, "pyproject.toml [test]")
 
 
