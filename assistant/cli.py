@@ -84,29 +84,35 @@ def caption(file: Path, style: str, **values: Any) -> None:
 
 
 @cli.command()
-@click.argument("text", nargs=-1, required=True)
+@click.argument("text", nargs=-1)
 @click.option("--to", required=True, help="Language to translate into: en, es, fr, de, it, pt.")
 @click.option("--from", "source", default="en", show_default=True, help="Language of the text.")
 @click.option(
-    "--image", "images", type=click.Path(path_type=Path), multiple=True, help="A picture of what it is about."
+    "--image",
+    "images",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A picture of what it is about, or of text.",
 )
 @options(*_ENGINE)
 def translate(text: tuple[str, ...], to: str, source: str, images: tuple[Path, ...], **values: Any) -> None:
-    """Translate TEXT."""
+    """Translate TEXT, or what is written in --image."""
     asked = {"text": " ".join(text), "to": to, "source": source, "images": [str(path) for path in images]}
     _tool("translate", asked, values)
 
 
 @cli.command()
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--length", default="medium", show_default=True, help="short, medium or long.")
-@click.option("--image", "images", type=click.Path(path_type=Path), multiple=True, help="A picture that belongs to it.")
+@click.option(
+    "--image", "images", type=click.Path(path_type=Path), multiple=True, help="A picture of it, or of a page."
+)
 @options(*_ENGINE)
-def summarise(file: Path, length: str, images: tuple[Path, ...], **values: Any) -> None:
-    """Summarise the text FILE ('-' is standard input)."""
+def summarise(file: Path | None, length: str, images: tuple[Path, ...], **values: Any) -> None:
+    """Summarise the text FILE ('-' is standard input), or what is written in --image."""
     from assistant.terminal import read_text
 
-    asked = {"text": read_text(file), "length": length, "images": [str(path) for path in images]}
+    asked = {"text": read_text(file) if file else "", "length": length, "images": [str(path) for path in images]}
     _tool("summarise", asked, values)
 
 

@@ -50,12 +50,12 @@ def check(tool: Tool, arguments: Mapping[str, Any]) -> tuple[BaseModel, list[Pat
     """The validated arguments of a call and the files it names. Raises ``InvalidRequest``."""
     call = check_call(tool, arguments)
     paths = [Path(path) for path in call.arguments.get("images", ())]
-    if tool.needs_picture and not paths:
-        raise InvalidRequest("image_missing", f"{tool.name} needs a picture: give a file.")
+    checked = tool.arguments.model_validate(call.arguments)
+    tool.check(checked, pictured=bool(paths))
     for path in paths:
         if not path.is_file():
             raise InvalidRequest("file_unreadable", f"There is no file {path}.")
-    return tool.arguments.model_validate(call.arguments), paths
+    return checked, paths
 
 
 def read_picture(path: Path) -> EnginePicture:

@@ -15,6 +15,10 @@ from assistant.domain.events import Event, TurnStatus
 from assistant.domain.messages import Message
 from assistant.domain.turns import Submission, TurnOptions
 
+Reading = Literal["never", "asked", "quote", "text"]
+"""What words written in the pictures of a request do. never: nothing, they are not read; asked: they are read where the
+question asks for them; quote: they follow the answer where they are few; text: they are what the question is about."""
+
 # --- Engine: says what comes next -----------------------------------------------------------------------------------
 
 
@@ -40,16 +44,20 @@ class EngineMessage:
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """One answer to make. ``prefix`` is text of the answer that was already sent: the engine goes on after it."""
+    """One answer to make. ``prefix`` is text of the answer that was already sent: the engine goes on after it.
+
+    An engine that does not read pictures takes any ``reading`` for "never".
+    """
 
     messages: tuple[EngineMessage, ...]
     options: TurnOptions = TurnOptions()
     prefix: str = ""
+    reading: Reading = "asked"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Work done before the next token; ``stage`` is a word such as ``encoding`` or ``prefill``."""
+    """Work done before the next token; ``stage`` is a word such as ``reading``, ``encoding`` or ``prefill``."""
 
     stage: str
     done: int
@@ -66,11 +74,16 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class PictureUse:
-    """Whether a picture reached the model; if not, the reason in a few words."""
+    """Whether a picture reached the model; if not, the reason in a few words.
+
+    ``read`` are the words that were read in it, None where none were; ``notes`` says what had to be done to read it.
+    """
 
     image_id: str
     seen: bool
     reason: str | None = None
+    read: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,10 +329,12 @@ class Tool(Protocol):
     description: str
     arguments: type[BaseModel]
     result: type[BaseModel]
-    needs_picture: bool
 
     def from_command(self, text: str) -> dict[str, Any]:
         """Arguments of the slash command ``/name text``. Raises ``InvalidRequest`` with the usage."""
+
+    def check(self, arguments: BaseModel, *, pictured: bool) -> None:
+        """Raises ``InvalidRequest`` where arguments and pictures together give nothing to work on."""
 
     def run(self, arguments: BaseModel, context: ToolContext) -> AsyncGenerator[ToolEvent]:
         """Do it. Ends with ``ToolDone``; closing the iterator stops the work within one token."""

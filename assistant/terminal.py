@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from assistant.domain.messages import Message
 from assistant.ports import Looked, Token, ToolDone
 from assistant.settings import Settings
 
+SHOWN_CHARACTERS = 160
+"""How much is shown of what was read."""
 _notes = Console(stderr=True, highlight=False)
 
 
@@ -151,6 +154,13 @@ def _after(end: TurnFinished) -> None:
     for use in end.images:
         if not use.seen:
             _note(f"a picture was not looked at: {use.reason}")
+        _note_read(use.read)
+
+
+def _note_read(read: str | None) -> None:
+    """The beginning of what was read in a picture."""
+    if read:
+        _note(f'read in the picture: "{textwrap.shorten(read, SHOWN_CHARACTERS, placeholder=" ...")}"')
 
 
 @contextlib.contextmanager
@@ -181,6 +191,7 @@ async def run_tool(name: str, arguments: dict[str, Any], settings: Settings) -> 
                     _note("not every picture is looked at")
                 case ToolDone(result):
                     print(flush=True)
+                    _note_read(getattr(result, "read", None))
                     for note in getattr(result, "notes", ()):
                         _note(note)
     finally:

@@ -25,13 +25,17 @@ class Usage(Value):
 
 
 class ImageUse(Value):
-    """Whether a picture of the turn reached the model, at which size in pixels; if not, why not."""
+    """Whether a picture of the turn reached the model, at which size in pixels; if not, why not.
+
+    ``read`` are the words that were read in it, by a reader of its own and not by the model.
+    """
 
     image_id: str
     seen: bool
     width: int
     height: int
     reason: str | None = None
+    read: str | None = None
 
 
 class TokenWeight(Value):

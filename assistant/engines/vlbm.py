@@ -135,7 +135,7 @@ class VlbmEngine(Engine):
                     case model.Progress(stage, done, total):
                         yield Progress(stage, done, total)
                     case model.Looked(images):
-                        yield Looked(_uses(request, {use.sha256 for use in images if use.seen}))
+                        yield Looked(_uses(request, {use.sha256: use for use in images if use.seen}))
                     case model.Token(text, _, weight):
                         first = first or _since(start)
                         yield Token(text, weight)
@@ -152,13 +152,16 @@ class VlbmEngine(Engine):
             raise EngineError("engine_refused", str(error)) from error
 
 
-def _uses(request: EngineRequest, seen: set[str]) -> tuple[PictureUse, ...]:
+def _uses(request: EngineRequest, seen: "dict[str, model_engine.PictureUse]") -> tuple[PictureUse, ...]:
     """What became of each picture by its id: the model knows pictures by their hash, which several ids may share."""
     pictures = {picture.image_id: picture for message in request.messages for picture in message.pictures}
-    return tuple(
-        PictureUse(image_id, picture.sha256 in seen, None if picture.sha256 in seen else _NOT_SEEN)
-        for image_id, picture in pictures.items()
-    )
+    return tuple(_use(image_id, seen.get(picture.sha256)) for image_id, picture in pictures.items())
+
+
+def _use(image_id: str, use: "model_engine.PictureUse | None") -> PictureUse:
+    if use is None:
+        return PictureUse(image_id, seen=False, reason=_NOT_SEEN)
+    return PictureUse(image_id, seen=True, read=use.read or None, notes=use.notes)
 
 
 def _generation(request: EngineRequest) -> "model_engine.GenerationRequest":
@@ -172,6 +175,7 @@ def _generation(request: EngineRequest) -> "model_engine.GenerationRequest":
         temperature=options.temperature or 0.0,
         top_p=options.top_p or 1.0,
         seed=options.seed,
+        reading=request.reading,
     )
 
 

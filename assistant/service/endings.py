@@ -91,5 +91,6 @@ def _image_uses(history: list[Message], outcome: Outcome) -> tuple[ImageUse, ...
     for image_id, part in parts.items():
         unseen = f"the answer was {outcome.status} before" if image_id in fresh else _LEFT_OUT
         use = uses.get(image_id, PictureUse(image_id, seen=False, reason=unseen))
-        told.append(ImageUse(image_id=image_id, seen=use.seen, width=part.width, height=part.height, reason=use.reason))
+        size = {"width": part.width, "height": part.height}
+        told.append(ImageUse(image_id=image_id, seen=use.seen, reason=use.reason, read=use.read, **size))
     return tuple(told)

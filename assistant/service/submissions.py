@@ -45,8 +45,9 @@ class Submissions:
         _check_size(max(text, str(_argument(call, "text", "")), key=len), image_ids)
         if not text.strip() and not image_ids and call is None:
             raise InvalidRequest("message_empty", "Write something or add a picture.")
-        if call is not None and self._tools[call.name].needs_picture and not image_ids:
-            raise InvalidRequest("image_missing", f"{call.name} needs a picture: add one to the message.")
+        if call is not None:
+            tool_called = self._tools[call.name]
+            tool_called.check(tool_called.arguments.model_validate(call.arguments), pictured=bool(image_ids))
         stored = [await self._pictures.get(owner, image_id) for image_id in image_ids]
         images = tuple(ImagePart(image_id=part.image_id, width=part.width, height=part.height) for part in stored)
         submission = Submission(

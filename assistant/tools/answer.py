@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from assistant.budget import check_fits
-from assistant.domain.errors import EngineError
+from assistant.domain.errors import EngineError, InvalidRequest
 from assistant.domain.prompts import Prompt
 from assistant.ports import (
     End,
@@ -18,6 +18,7 @@ from assistant.ports import (
     Looked,
     PictureUse,
     Progress,
+    Reading,
     Token,
     Tool,
     ToolContext,
@@ -25,6 +26,7 @@ from assistant.ports import (
     ToolEvent,
 )
 
+TEXT = Field(default="", min_length=0)  # any constraint makes pydantic refuse halves of surrogate pairs
 IMAGES = Field(
     default=(), description="Pictures: ids of the conversation, or paths of files where the tool runs locally."
 )
@@ -42,6 +44,7 @@ class TextResult(BaseModel):
     Attributes:
         image_weight: mean share of the pictures in the words, 0 to 1; None without a picture.
         images_seen: how many of the pictures the model saw.
+        read: the words that were read in the pictures, by a reader and not by the model; None where none were.
         notes: what the reader should know of this result, such as what the model does badly.
     """
 
@@ -50,6 +53,7 @@ class TextResult(BaseModel):
     text: str
     image_weight: float | None = None
     images_seen: int = 0
+    read: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -70,6 +74,10 @@ class Answer:
     def images_seen(self) -> int:
         return sum(use.seen for use in self.looked)
 
+    @property
+    def read(self) -> str | None:
+        return "\n\n".join(use.read for use in self.looked if use.read) or None
+
     def ended(self) -> End:
         """The end of the stream. Raises ``EngineError`` when there was none."""
         if self.end is None:
@@ -80,8 +88,6 @@ class Answer:
 class PromptTool(Tool, ABC):
     """A tool that is one prompt about the pictures of the call."""
 
-    needs_picture = False
-
     def __init__(self, prompt: Prompt) -> None:
         self._prompt = prompt
 
@@ -90,12 +96,16 @@ class PromptTool(Tool, ABC):
         """The prompt for these arguments."""
 
     @abstractmethod
+    def reading(self, arguments: BaseModel) -> Reading:
+        """What the words written in the pictures do."""
+
+    @abstractmethod
     def conclude(self, arguments: BaseModel, common: dict[str, Any]) -> TextResult:
         """The typed result, from the fields that all text results share."""
 
     async def run(self, arguments: BaseModel, context: ToolContext) -> AsyncGenerator[ToolEvent]:
         answer = Answer(text=context.prefix)
-        async with aclosing(_stream(self.ask(arguments), context, answer)) as stream:
+        async with aclosing(_stream(self.ask(arguments), self.reading(arguments), context, answer)) as stream:
             async for event in stream:
                 yield event
         caution = context.engine.info.cautions.get(self.name)
@@ -103,16 +113,34 @@ class PromptTool(Tool, ABC):
             "text": answer.text,
             "image_weight": answer.image_weight,
             "images_seen": answer.images_seen,
-            "notes": (caution,) if caution else (),
+            "read": answer.read,
+            "notes": (*((caution,) if caution else ()), *(note for use in answer.looked for note in use.notes)),
         }
         yield ToolDone(self.conclude(arguments, common), answer.ended())
 
 
-async def _stream(prompt: str, context: ToolContext, answer: Answer) -> AsyncGenerator[Progress | Looked | Token]:
+class TextTool(PromptTool, ABC):
+    """A tool that works on a text: that of the call, or what is written in its pictures where the call has none."""
+
+    @abstractmethod
+    def text_of(self, arguments: BaseModel) -> str:
+        """The text of the call; may be empty."""
+
+    def check(self, arguments: BaseModel, *, pictured: bool) -> None:
+        if not self.text_of(arguments).strip() and not pictured:
+            raise InvalidRequest("text_missing", f"{self.name} needs a text, or a picture of one: a page, a sign.")
+
+    def reading(self, arguments: BaseModel) -> Reading:
+        return "never" if self.text_of(arguments).strip() else "text"
+
+
+async def _stream(
+    prompt: str, reading: Reading, context: ToolContext, answer: Answer
+) -> AsyncGenerator[Progress | Looked | Token]:
     """Ask the engine; ``answer`` holds the outcome afterwards."""
     messages = (EngineMessage("user", prompt, context.pictures),)
     await check_fits(context.engine, messages, context.options)
-    request = EngineRequest(messages, context.options, context.prefix)
+    request = EngineRequest(messages, context.options, context.prefix, reading)
     async with aclosing(context.engine.generate(request)) as stream:
         async for event in stream:
             match event:

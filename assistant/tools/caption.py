@@ -1,10 +1,11 @@
-"""Say what a picture shows."""
+"""Say what a picture shows, and the few words that are written in it."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from assistant.domain.errors import InvalidRequest
+from assistant.ports import Reading
 from assistant.tools.answer import IMAGES, Arguments, PromptTool, TextResult
 
 Style = Literal["short", "detailed", "alt"]
@@ -34,7 +35,6 @@ class Caption(PromptTool):
     description = "Say what a picture shows, in a sentence."
     arguments: type[BaseModel] = CaptionArguments
     result: type[BaseModel] = CaptionResult
-    needs_picture = True
 
     def from_command(self, text: str) -> dict[str, Any]:
         if text and text not in _INSTRUCTIONS:
@@ -44,6 +44,13 @@ class Caption(PromptTool):
     def ask(self, arguments: BaseModel) -> str:
         asked = CaptionArguments.model_validate(arguments)
         return self._prompt.render(instruction=_INSTRUCTIONS[asked.style])
+
+    def check(self, arguments: BaseModel, *, pictured: bool) -> None:
+        if not pictured:
+            raise InvalidRequest("image_missing", f"{self.name} needs a picture: add one.")
+
+    def reading(self, arguments: BaseModel) -> Reading:
+        return "quote"
 
     def conclude(self, arguments: BaseModel, common: dict[str, Any]) -> CaptionResult:
         return CaptionResult(**common)

@@ -1,11 +1,10 @@
-"""Say the gist of a text, with the pictures that belong to it."""
+"""Say the gist of a text, with the pictures that belong to it, or of a photo of a page."""
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from assistant.domain.errors import InvalidRequest
-from assistant.tools.answer import IMAGES, Arguments, PromptTool, TextResult
+from assistant.tools.answer import IMAGES, TEXT, Arguments, TextResult, TextTool
 
 Length = Literal["short", "medium", "long"]
 _LENGTHS: dict[Length, str] = {"short": "one sentence", "medium": "three sentences", "long": "two paragraphs"}
@@ -14,8 +13,8 @@ _LENGTHS: dict[Length, str] = {"short": "one sentence", "medium": "three sentenc
 class SummariseArguments(Arguments):
     """Arguments of ``summarise``."""
 
-    text: str = Field(min_length=1)
-    """The text to summarise."""
+    text: str = TEXT
+    """The text to summarise; where it is empty, what is written in the pictures."""
     length: Length = "medium"
     """short: a sentence; medium: three; long: two paragraphs."""
     images: tuple[str, ...] = IMAGES
@@ -25,22 +24,23 @@ class SummariseResult(TextResult):
     """Result of ``summarise``."""
 
 
-class Summarise(PromptTool):
+class Summarise(TextTool):
     """``summarise``: the gist of a text."""
 
     name = "summarise"
-    description = "Summarise a text, with the pictures that belong to it."
+    description = "Summarise a text, with the pictures that belong to it, or what is written in a picture."
     arguments: type[BaseModel] = SummariseArguments
     result: type[BaseModel] = SummariseResult
 
     def from_command(self, text: str) -> dict[str, Any]:
-        if not text:
-            raise InvalidRequest("invalid_arguments", "Usage: /summarise some text.")
         return {"text": text}
 
     def ask(self, arguments: BaseModel) -> str:
         asked = SummariseArguments.model_validate(arguments)
         return self._prompt.render(text=asked.text, length=_LENGTHS[asked.length])
+
+    def text_of(self, arguments: BaseModel) -> str:
+        return SummariseArguments.model_validate(arguments).text
 
     def conclude(self, arguments: BaseModel, common: dict[str, Any]) -> SummariseResult:
         return SummariseResult(**common)

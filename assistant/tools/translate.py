@@ -1,11 +1,11 @@
-"""Translate a text, with a picture where one helps to choose a word."""
+"""Translate a text, with a picture where one helps to choose a word, or what is written in a picture."""
 
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from assistant.domain.errors import InvalidRequest
-from assistant.tools.answer import IMAGES, Arguments, PromptTool, TextResult
+from assistant.tools.answer import IMAGES, TEXT, Arguments, TextResult, TextTool
 
 Language = Literal["en", "es", "fr", "de", "it", "pt"]
 _NAMES: dict[str, str] = {
@@ -21,8 +21,8 @@ _NAMES: dict[str, str] = {
 class TranslateArguments(Arguments):
     """Arguments of ``translate``."""
 
-    text: str = Field(min_length=1)
-    """The text to translate."""
+    text: str = TEXT
+    """The text to translate; where it is empty, what is written in the pictures."""
     to: Language
     """Language to translate into (ISO 639-1)."""
     source: Language = "en"
@@ -36,23 +36,28 @@ class TranslateResult(TextResult):
     language: Language
 
 
-class Translate(PromptTool):
+class Translate(TextTool):
     """``translate``: text into another language."""
 
     name = "translate"
-    description = "Translate a text into another language, with a picture that shows what it is about."
+    description = "Translate a text, with a picture that shows what it is about, or what is written in a picture."
     arguments: type[BaseModel] = TranslateArguments
     result: type[BaseModel] = TranslateResult
 
     def from_command(self, text: str) -> dict[str, Any]:
         language, _, rest = text.partition(" ")
-        if language not in get_args(Language) or not rest.strip():
-            raise InvalidRequest("invalid_arguments", f"Usage: /translate {'|'.join(_NAMES)} some text.")
+        if language not in get_args(Language):
+            raise InvalidRequest(
+                "invalid_arguments", f"Usage: /translate {'|'.join(_NAMES)} some text, or with a picture of a text."
+            )
         return {"to": language, "text": rest.strip()}
 
     def ask(self, arguments: BaseModel) -> str:
         asked = TranslateArguments.model_validate(arguments)
         return self._prompt.render(text=asked.text, source=_NAMES[asked.source], target=_NAMES[asked.to])
+
+    def text_of(self, arguments: BaseModel) -> str:
+        return TranslateArguments.model_validate(arguments).text
 
     def conclude(self, arguments: BaseModel, common: dict[str, Any]) -> TranslateResult:
         return TranslateResult(language=TranslateArguments.model_validate(arguments).to, **common)

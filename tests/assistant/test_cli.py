@@ -60,16 +60,18 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
         (("serve", "--port", "70000"), "--port"),
         (("serve", "--engine", "gpt"), "--engine"),
         (("translate", "hello"), "--to"),
-        (("translate", "--to", "es"), "TEXT"),
+        (("translate", "--to", "es"), "needs a text, or a picture of one"),
         (("translate", "--to", "xx", "hello"), "to:"),
         (("translate", "--to", "es", "--from", "xx", "hello"), "source:"),
-        (("translate", "--to", "es", ""), "text:"),
+        (("translate", "--to", "es", ""), "needs a text"),
         (("translate", "--to", "es", "--image", "none.jpg", "hello"), "none.jpg"),
         (("caption",), "FILE"),
         (("caption", "none.jpg"), "There is no file none.jpg."),
         (("caption", "."), "There is no file ."),
         (("caption", __file__), "This is not a picture."),
         (("caption", "--style", "loud", __file__), "style:"),
+        (("summarise",), "needs a text, or a picture of one"),
+        (("summarise", "--image", "none.jpg"), "There is no file none.jpg."),
         (("summarise", "none.txt"), "Cannot read none.txt: No such file"),
         (("summarise", "."), "Cannot read .: Is a directory"),
         (("summarise", "--length", "endless", __file__), "length:"),
@@ -113,7 +115,7 @@ def test_bad_utf_8_is_no_text(shell: Shell, tmp_path: Path) -> None:
 
 def test_an_empty_text(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
-    assert "text:" in shell.fails("summarise", str(tmp_path / "empty.txt"))
+    assert "needs a text" in shell.fails("summarise", str(tmp_path / "empty.txt"))
 
 
 def test_an_unknown_variable_stops_every_command(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def test_the_three_tools_have_the_schema_used_everywhere(tools: Tools) -> None:
     assert list(tools) == ["caption", "translate", "summarise"]
     schema = convert_to_openai_tool(tools["translate"])["function"]
     assert schema["name"] == "translate"
-    assert set(schema["parameters"]["required"]) == {"text", "to"}
+    assert set(schema["parameters"]["required"]) == {"to"}
     assert schema["parameters"]["properties"]["to"]["enum"] == ["en", "es", "fr", "de", "it", "pt"]
     assert all("description" in field for field in schema["parameters"]["properties"].values())
 
@@ -54,11 +54,16 @@ async def test_ainvoke_gives_the_same(tools: Tools) -> None:
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("translate", {"text": "a"}), ("translate", {"text": "a", "to": "xx"}), ("summarise", {"text": ""})],
+    [("translate", {"text": "a"}), ("translate", {"text": "a", "to": "xx"}), ("summarise", {"text": 5})],
 )
 def test_wrong_arguments_are_refused_before_anything_runs(tools: Tools, name: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         tools[name].invoke(arguments)
+
+
+def test_a_tool_without_anything_to_work_on_says_so(tools: Tools) -> None:
+    with pytest.raises(InvalidRequest, match="needs a text, or a picture of one"):
+        tools["summarise"].invoke({"text": ""})
 
 
 def test_a_file_that_is_not_there_or_is_no_picture(tools: Tools, tmp_path: Path) -> None:

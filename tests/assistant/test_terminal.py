@@ -71,6 +71,14 @@ def test_the_answer_goes_to_standard_output_and_the_rest_beside_it(
             finished(images=(ImageUse(image_id="i", seen=False, width=1, height=1, reason="too many"),)),
             "a picture was not looked at: too many",
         ),
+        (
+            finished(images=(ImageUse(image_id="i", seen=True, width=1, height=1, read="Mind\nthe step"),)),
+            'read in the picture: "Mind the step"',
+        ),
+        (
+            finished(images=(ImageUse(image_id="i", seen=True, width=1, height=1, read="long " * 90),)),
+            'long long ..."',
+        ),
     ],
 )
 def test_how_it_ended_is_said(turn: _Turn, capsys: pytest.CaptureFixture[str], end: TurnFinished, says: str) -> None:

@@ -7,27 +7,25 @@ nothing of who asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
 import torch
 
 from vlbm.engine.answer_language import answer_language
-from vlbm.engine.features import FeatureCache, Features, Key, encode
+from vlbm.engine.decoder import Decoder
+from vlbm.engine.features import Cache, FeatureCache, Features, Key, encode
 from vlbm.engine.request import End, GenerationRequest, Looked, Message, PictureRef, PictureUse, Progress, Step, Token
 from vlbm.engine.sampling import Sampler
 from vlbm.engine.text import Detokenizer, asks_about_a_picture, render
-from vlbm.errors import PromptTooLong
+from vlbm.engine.words import Use, answer, asks_about_writing, joined, quote, use_of, with_text
+from vlbm.errors import PromptTooLong, ReadingMissing
 from vlbm.fingerprint import fingerprint
 from vlbm.language import context_tokens
-
-PREFILL_CHUNK = 256
-PREFILL_THREADS = torch.get_num_threads()
-DECODE_THREADS = max(1, PREFILL_THREADS - 1)
-"""Reading a prompt is bound by arithmetic and takes every core. Decoding is bound by memory: a core fewer makes it no
-slower, and leaves that core to whoever sends the tokens on."""
+from vlbm.pictures import open_picture
+from vlbm.reading import Reading, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +68,7 @@ class Engine:
         self.processor = processor
         self.name = name
         self.features = features or FeatureCache()
+        self.readings: Cache[Reading] = Cache()
         self._identity = _identity(model)
         self._turn = Lock()
 
@@ -95,39 +94,74 @@ class Engine:
         """Answer a turn.
 
         The pictures of the latest message take part, or those of the latest that has any where the question is about
-        them; the others are reported as not seen.
+        them; the others are reported as not seen. What is written in them is read where the request or the question
+        asks for it.
 
         Yields:
-            `Progress` while pictures are encoded and the prompt is read, `Looked` where there are pictures, a `Token`
-            for each token, and one `End`.
+            `Progress` while pictures are read and encoded and the prompt is read, `Looked` where there are pictures, a
+            `Token` for each token, and one `End`.
 
         Raises:
             PromptTooLong: prompt and answer do not fit the context.
             PictureError: a picture cannot be read.
             ConfigError: the request asks for a language that the model cannot speak of pictures in.
+            NoWords: the words of a picture are to be the text, and it has none.
+            ReadingMissing: words are asked for, and what reads them is not installed.
         """
         wanted = _latest_pictures(request.messages)
+        use = use_of(request) if wanted else "never"
+        request = replace(request, language=self._language(request))  # before the words of a page join the question
+        return self._checked(request, wanted, {}) if use == "never" else self._with_words(request, wanted, use)
+
+    def _with_words(self, request: GenerationRequest, wanted: Sequence[PictureRef], use: Use) -> Iterator[Step]:
+        """Answer with what is written in the pictures."""
+        try:
+            readings = yield from self._read(wanted)
+        except ReadingMissing:
+            if use != "quote":
+                raise
+            readings = {}
+        found = list(readings.values())
+        after = quote(found) if use == "quote" else ""
+        if use == "answer":
+            yield from _told(request, readings, answer(found))
+        elif after and request.prefix.endswith(after):
+            yield from _told(request, readings, request.prefix)
+        elif use == "text" and (request.reading == "text" or joined(found)):
+            yield from self._checked(replace(request, messages=with_text(request.messages, found)), (), readings)
+        else:
+            yield from self._checked(request, wanted, readings, after)
+
+    def _checked(
+        self, request: GenerationRequest, wanted: Sequence[PictureRef], readings: dict[str, Reading], after: str = ""
+    ) -> Iterator[Step]:
         ids = render(self.processor, request.messages, request.prefix, pictured=bool(wanted))
         context = context_tokens(self.model.config.text_config)
         if len(ids) + request.max_tokens > context:
             raise PromptTooLong(prompt_tokens=len(ids), max_tokens=request.max_tokens, context_tokens=context)
         with self._turn:
-            yield from self._answer(request, ids, wanted)
+            yield from self._answer(request, ids, wanted, readings, after)
 
-    def _answer(self, request: GenerationRequest, ids: list[int], wanted: Sequence[PictureRef]) -> Iterator[Step]:
+    def _answer(
+        self,
+        request: GenerationRequest,
+        ids: list[int],
+        wanted: Sequence[PictureRef],
+        readings: dict[str, Reading],
+        after: str,
+    ) -> Iterator[Step]:
         seen: list[Features] = []
-        known = self.processor.languages
-        language = request.language or answer_language(request.messages[-1].text, known)
+        language = self._language(request)
         for done, picture in enumerate(wanted):
             yield Progress("encoding", done, len(wanted))
             seen.append(self._features(picture, language))
         if wanted:
             yield Progress("encoding", len(wanted), len(wanted))
         used = {picture.sha256: features for picture, features in zip(wanted, seen, strict=True)}
-        accounts = _accounts(request.messages, used)
+        accounts = _accounts(request.messages, used, readings)
         if accounts:
             yield Looked(accounts)
-        decoder = _Decoder(self.model, ids, self.processor.fusion_start(ids), _join(seen))
+        decoder = Decoder(self.model, ids, self.processor.fusion_start(ids), _join(seen))
         for done in decoder.prefill():
             yield Progress("prefill", done, len(ids))
         sampler = Sampler(request, ids)
@@ -151,6 +185,8 @@ class Engine:
                 decoder.step(token)
         if rest := text.finish():
             yield Token(rest, token, weight)
+        if after and reason == "stop":
+            yield Token(f" {after}", None, None)
         yield End(
             reason="stop" if reason == "stop" else "length",
             prompt_tokens=len(ids),
@@ -158,6 +194,24 @@ class Engine:
             image_cells=sum(features.visual.grid.shape[1] for features in seen),
             images=accounts,
         )
+
+    def _language(self, request: GenerationRequest) -> str:
+        """What the request asks for, else what its question is asked in."""
+        return request.language or answer_language(request.messages[-1].text, self.processor.languages)
+
+    def _read(self, wanted: Sequence[PictureRef]) -> Generator[Step, None, dict[str, Reading]]:
+        """What is written in pictures, by their hash."""
+        readings: dict[str, Reading] = {}
+        for done, picture in enumerate(wanted):
+            yield Progress("reading", done, len(wanted))
+            key = Key("", picture.sha256, "")  # one reader for all models, and what is written has its own language
+            found = self.readings.get(key)
+            if found is None:
+                found = read(open_picture(picture.load()))
+                self.readings.put(key, found)
+            readings[picture.sha256] = found
+        yield Progress("reading", len(wanted), len(wanted))
+        return readings
 
     def _features(self, picture: PictureRef, language: str) -> Features:
         key = Key(self._identity, picture.sha256, language)
@@ -168,44 +222,12 @@ class Engine:
         return found
 
 
-class _Decoder:
-    """One answer's state: the key-value cache and the logits for the next token [vocabulary]."""
-
-    def __init__(self, model: Any, ids: list[int], fusion_from: int, memories: Any) -> None:
-        from transformers import DynamicCache
-
-        self.model, self.ids, self.memories = model, ids, memories
-        self.fusion_from = torch.tensor([fusion_from])
-        self.cache = DynamicCache(config=model.language_model.config)
-        ends = model.language_model.generation_config.eos_token_id
-        self.end_tokens = set(ends if isinstance(ends, list) else [ends])
-        self.logits = torch.empty(0)
-        self.image_weight: float | None = None
-
-    def prefill(self) -> Iterator[int]:
-        """Read the prompt in chunks, so that a cancel is heeded within one; yields how many tokens are read."""
-        for start in range(0, len(self.ids), PREFILL_CHUNK):
-            self._run(self.ids[start : start + PREFILL_CHUNK], PREFILL_THREADS)
-            yield min(start + PREFILL_CHUNK, len(self.ids))
-
-    def step(self, token: int) -> None:
-        """Read one token of the answer."""
-        self._run([token], DECODE_THREADS)
-
-    def _run(self, tokens: list[int], threads: int) -> None:
-        torch.set_num_threads(threads)
-        # Entered for each call rather than once a turn: the mode is a thread's, and the caller runs between steps.
-        with torch.inference_mode():
-            out = self.model(
-                input_ids=torch.tensor([tokens]),
-                memories=self.memories,
-                fusion_from=self.fusion_from,
-                past_key_values=self.cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-        self.logits = out.logits[0, -1]
-        self.image_weight = None if out.image_weight is None else float(out.image_weight[0, -1])
+def _told(request: GenerationRequest, readings: dict[str, Reading], text: str) -> Iterator[Step]:
+    """An answer that the model has no part in; what is gone on from is not said again."""
+    accounts = _accounts(request.messages, {}, readings)
+    yield Looked(accounts)
+    yield Token(text.removeprefix(request.prefix), None, None)
+    yield End(reason="stop", prompt_tokens=0, completion_tokens=0, image_cells=0, images=accounts)
 
 
 def _latest_pictures(messages: Sequence[Message]) -> tuple[PictureRef, ...]:
@@ -214,7 +236,10 @@ def _latest_pictures(messages: Sequence[Message]) -> tuple[PictureRef, ...]:
     A small model that is shown a picture talks of it. "Tell me a joke." is therefore answered without the picture that
     was sent two messages ago, as the bare language model would answer it.
     """
-    if not messages or (not messages[-1].images and not asks_about_a_picture(messages[-1].text)):
+    if not messages:
+        return ()
+    asked = messages[-1].text
+    if not (messages[-1].images or asks_about_a_picture(asked) or asks_about_writing(asked)):
         return ()
     return next((message.images for message in reversed(messages) if message.images), ())
 
@@ -237,15 +262,21 @@ def _join(seen: Sequence[Features]) -> Any:
     return [joined(index) for index in range(len(seen[0].memories))]
 
 
-def _accounts(messages: Sequence[Message], used: dict[str, Features]) -> tuple[PictureUse, ...]:
+def _accounts(
+    messages: Sequence[Message], used: dict[str, Features], readings: dict[str, Reading]
+) -> tuple[PictureUse, ...]:
     """What became of each picture of the conversation, in its order, each hash once."""
     hashes = dict.fromkeys(picture.sha256 for message in messages for picture in message.images)
-    return tuple(
-        PictureUse(sha256, True, used[sha256].width, used[sha256].height)
-        if sha256 in used
-        else PictureUse(sha256, False, 0, 0)
-        for sha256 in hashes
-    )
+    return tuple(_account(sha256, used.get(sha256), readings.get(sha256)) for sha256 in hashes)
+
+
+def _account(sha256: str, features: Features | None, reading: Reading | None) -> PictureUse:
+    known = features or reading
+    if known is None:
+        return PictureUse(sha256, False, 0, 0)
+    if reading is None:
+        return PictureUse(sha256, True, known.width, known.height)
+    return PictureUse(sha256, True, known.width, known.height, reading.text, reading.notes)
 
 
 def _identity(model: Any) -> str:

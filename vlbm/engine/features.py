@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 
@@ -29,38 +29,48 @@ class Features:
 
 
 class Key(NamedTuple):
-    """Which picture, by the hash of its bytes, seen by which model, spoken of in which language."""
+    """Which picture, by the hash of its bytes, seen by which model, spoken of in which language.
+
+    Model and language are empty where what is kept is the same for all.
+    """
 
     model: str
     sha256: str
     language: str
 
 
-class FeatureCache:
-    """Features by `Key`. Safe to share between threads; `capacity` pictures (about 2 MB each)."""
+T = TypeVar("T")
+
+
+class Cache(Generic[T]):
+    """What is known of pictures, by `Key`. Safe to share between threads; `capacity` pictures."""
 
     def __init__(self, capacity: int = 64) -> None:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, got {capacity}")
         self.capacity = capacity
         self._lock = Lock()
-        self._kept: OrderedDict[Key, Features] = OrderedDict()
+        self._kept: OrderedDict[Key, T] = OrderedDict()
 
-    def get(self, key: Key) -> Features | None:
-        """Features of a picture, or None."""
+    def get(self, key: Key) -> T | None:
+        """What is known of a picture, or None."""
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
                 self._kept.move_to_end(key)
             return found
 
-    def put(self, key: Key, features: Features) -> None:
-        """Keep features, and drop what was used longest ago."""
+    def put(self, key: Key, known: T) -> None:
+        """Keep what is known, and drop what was used longest ago."""
         with self._lock:
-            self._kept[key] = features
+            self._kept[key] = known
             self._kept.move_to_end(key)
             while len(self._kept) > self.capacity:
                 self._kept.popitem(last=False)
+
+
+class FeatureCache(Cache[Features]):
+    """Features, about 2 MB a picture."""
 
 
 @torch.inference_mode()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
+Reading = Literal["never", "asked", "quote", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class GenerationRequest:
         top_p: nucleus, in (0, 1].
         seed: of the sampling; None draws one.
         stop: the answer ends before any of these strings.
+        reading: what the words written in the pictures do. "asked": they are read only where the last message asks for
+            them ("What does the sign say?") or for their translation or summary. "quote": the answer is followed by
+            them where they are few and clear. "text": they are the text that the last message is about, and the
+            pictures are not looked at beside. "never": they are not read.
         repetition_penalty: divides the logits of tokens already in prompt or answer (Keskar et al. 2019); 1 is none.
         language: that names and captions of pictures shall be in, as a BCP 47 tag; None takes the question's.
     """
@@ -62,6 +67,7 @@ class GenerationRequest:
     stop: tuple[str, ...] = ()
     repetition_penalty: float = 1.0
     language: str | None = None
+    reading: Reading = "asked"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "messages", tuple(self.messages))
@@ -74,15 +80,17 @@ class GenerationRequest:
             raise ValueError(f"temperature must be 0 or more, got {self.temperature}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be in (0, 1], got {self.top_p}")
+        if self.reading not in ("never", "asked", "quote", "text"):
+            raise ValueError(f"reading must be never, asked, quote or text, got {self.reading!r}")
         if self.repetition_penalty <= 0:
             raise ValueError(f"repetition_penalty must be above 0, got {self.repetition_penalty}")
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Work before the first token: `done` of `total` pictures encoded, or prompt tokens prefilled."""
+    """Work before the first token: `done` of `total` pictures read or encoded, or prompt tokens prefilled."""
 
-    stage: Literal["encoding", "prefill"]
+    stage: Literal["reading", "encoding", "prefill"]
     done: int
     total: int
 
@@ -94,27 +102,34 @@ class Token:
     Attributes:
         text: may be empty while a character is incomplete or a stop string may be under way, and may then hold several
             tokens' text at once.
-        token_id: the token that was chosen.
+        token_id: the token that was chosen; None for words that were read in a picture, which the model did not choose.
         image_weight: ||alpha*F|| / (||alpha*F|| + ||beta*M||) in [0,1], averaged over the fused layers, at the position
             that predicted this token; None without a picture.
     """
 
     text: str
-    token_id: int
+    token_id: int | None
     image_weight: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class PictureUse:
-    """What became of a picture of the conversation: `seen` pictures took part in the answer.
+    """What became of a picture of the conversation.
 
-    width and height are in pixels, upright; 0 where the picture was not needed and so not opened.
+    Attributes:
+        sha256: which.
+        seen: it took part in the answer: it was looked at, or its words were read.
+        width, height: in pixels, upright; 0 where the picture was not needed and so not opened.
+        read: the words that were read in it; empty where none were, or where it was not read.
+        notes: what was done to it to read it (`vlbm.reading.Reading.notes`).
     """
 
     sha256: str
     seen: bool
     width: int
     height: int
+    read: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,7 +278,8 @@ def bare_answers(model: Any, processor: Any, work: Path, tell: Tell) -> list[tup
         engine, answers = Engine(model, processor), list[list[int]]()
         for number, asked in enumerate(QUESTIONS):
             request = GenerationRequest((Message("user", asked),), max_tokens=ANSWER_TOKENS)
-            answers.append([step.token_id for step in engine.generate(request) if isinstance(step, Token)])
+            steps = engine.generate(request)
+            answers.append([step.token_id for step in steps if isinstance(step, Token) and step.token_id is not None])
             tell("Asking the bare model", number + 1, len(QUESTIONS), "")
         kept.write_text(json.dumps(answers), encoding="utf-8")
     told = json.loads(kept.read_text(encoding="utf-8"))

@@ -8,8 +8,8 @@ export interface SlashCommand {
 
 export const COMMANDS: SlashCommand[] = [
   { name: "/caption", usage: "/caption", help: "Describe the picture in one sentence" },
-  { name: "/translate", usage: "/translate es some text", help: "Translate a text, with the picture as context" },
-  { name: "/summarise", usage: "/summarise some text", help: "Shorten a text" },
+  { name: "/translate", usage: "/translate es some text", help: "Translate a text, or what is written in a picture" },
+  { name: "/summarise", usage: "/summarise some text", help: "Shorten a text, or a photo of a page" },
 ];
 
 /** The commands that the draft may be the beginning of. */

@@ -81,6 +81,8 @@ export interface ImageUse {
   height?: number | null;
   /** Why it was not seen. */
   reason?: string | null;
+  /** The words that were read in it. */
+  read?: string | null;
 }
 
 export interface Usage {

@@ -297,6 +297,8 @@ async def test_a_tool_is_named(gateway: Gateway) -> None:
     gateway.conversations.add("s_1")
     asked: Frame = {"session_id": "s_1", "client_message_id": "c", "tool": {"name": "summarise", "arguments": {}}}
     async with gateway.client() as client:
+        assert (await client.command("turn.submit", **asked))["code"] == "text_missing"
+        asked["tool"]["arguments"] = {"text": "long", "length": "huge"}
         assert (await client.command("turn.submit", **asked))["code"] == "invalid_arguments"
         asked["tool"]["arguments"] = {"text": "long"}
         assert (await client.command("turn.submit", **asked))["type"] == "ack"

@@ -93,7 +93,9 @@ async def test_a_tool_that_is_named_wins_over_a_slash(house: House) -> None:
         ({"text": "/caption loud", "image_ids": ("i_0",)}, "invalid_arguments"),
         ({"tool": ToolCallPart(name="caption", arguments={})}, "image_missing"),
         ({"tool": ToolCallPart(name="fly", arguments={})}, "unknown_tool"),
-        ({"tool": ToolCallPart(name="summarise", arguments={})}, "invalid_arguments"),
+        ({"tool": ToolCallPart(name="summarise", arguments={})}, "text_missing"),
+        ({"text": "/translate es"}, "text_missing"),
+        ({"tool": ToolCallPart(name="summarise", arguments={"lenght": "short"})}, "invalid_arguments"),
         ({"tool": ToolCallPart(name="caption", arguments={"images": ["i_stranger"]})}, "image_not_found"),
     ],
 )

@@ -4,9 +4,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from assistant.bootstrap import load_prompts
-from assistant.domain.errors import EngineError
+from assistant.domain.errors import EngineError, InvalidRequest
 from assistant.domain.turns import TurnOptions
-from assistant.ports import EnginePicture, Looked, Progress, Token, Tool, ToolContext, ToolDone, ToolEvent
+from assistant.ports import EnginePicture, Looked, PictureUse, Progress, Token, Tool, ToolContext, ToolDone, ToolEvent
 from assistant.tools import all_tools
 from assistant.tools.answer import TextResult
 from tests.assistant.fakes import FakeEngine, end, info, looked, words
@@ -38,7 +38,6 @@ def result_of(events: list[ToolEvent]) -> TextResult:
 def test_there_are_three_and_each_knows_its_name() -> None:
     assert list(TOOLS) == ["caption", "translate", "summarise"]
     assert all(tool.name == name and tool.description.endswith(".") for name, tool in TOOLS.items())
-    assert {name for name, tool in TOOLS.items() if tool.needs_picture} == {"caption"}
 
 
 @pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
@@ -47,6 +46,40 @@ def test_every_argument_is_described_for_models_and_people(tool: Tool) -> None:
     assert schema["additionalProperties"] is False
     assert all(field.get("description") for field in schema["properties"].values())
     assert "images" in schema["properties"]
+
+
+@pytest.mark.parametrize("name", ["translate", "summarise"])
+@pytest.mark.parametrize(("text", "pictured"), [("a text", False), ("", True), ("  ", True)])
+def test_a_text_or_a_picture_of_one_is_enough(name: str, text: str, pictured: bool) -> None:
+    TOOLS[name].check(checked(TOOLS[name], text=text), pictured=pictured)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code"),
+    [
+        ("caption", {}, "image_missing"),
+        ("translate", {"text": " "}, "text_missing"),
+        ("summarise", {"text": ""}, "text_missing"),
+    ],
+)
+def test_a_tool_needs_something_to_work_on(name: str, arguments: dict[str, Any], code: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{name} needs a ") as refused:
+        TOOLS[name].check(checked(TOOLS[name], **arguments), pictured=False)
+    assert refused.value.code == code
+
+
+async def test_without_a_text_of_its_own_a_tool_works_on_what_is_written_in_the_picture() -> None:
+    use = PictureUse("i_1", seen=True, read="Mind the step", notes=("letterboxed",))
+    for name in ("translate", "summarise"):
+        engine = FakeEngine(Looked((use,)), *words("A"), end())
+        result = result_of(await run(TOOLS[name], ToolContext(engine, (PICTURE,)), text=" "))
+        assert (result.read, result.notes) == ("Mind the step", ("letterboxed",))
+        engine_with_text = FakeEngine(looked("i_1"), *words("A"), end())
+        assert result_of(await run(TOOLS[name], ToolContext(engine_with_text, (PICTURE,)))).read is None
+        assert [engine.requests[0].reading, engine_with_text.requests[0].reading] == ["text", "never"]
+    engine = FakeEngine(Looked((use,)), *words("A"), end())
+    assert result_of(await run(TOOLS["caption"], ToolContext(engine, (PICTURE,)))).read == "Mind the step"
+    assert engine.requests[0].reading == "quote"
 
 
 @pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
@@ -137,7 +170,6 @@ async def test_a_translation_says_its_language() -> None:
         ("caption", {"style": "loud"}),
         ("caption", {"text": "x"}),
         ("translate", {"to": "tlh"}),
-        ("translate", {"text": ""}),
         ("translate", {"source": None}),
         ("summarise", {"text": 5}),
         ("summarise", {"length": "endless"}),

@@ -102,6 +102,7 @@ function hookStatus({ status }: AnswerEntry): "streaming" | "completed" | "cance
 }
 
 const STAGES: Record<string, string> = {
+  reading: "Reading the picture",
   encoding: "Looking at the picture",
   prefill: "Reading",
   decode: "Writing",
