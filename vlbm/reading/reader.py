@@ -26,7 +26,10 @@ from vlbm.reading.fitting import fit
 from vlbm.reading.layout import arrange
 from vlbm.reading.result import Line, Reading
 
-ADVICE = "pip install 'vlbm-assistant[ocr]'"
+ADVICE = (
+    "pip install 'vlbm-assistant[ocr]'; where a library such as libGL is missing, "
+    "opencv-python-headless in place of opencv-python"
+)
 MOST_THREADS = 2
 LEAST_SEEN = 480
 """The detector enlarges pictures whose shorter side is shorter, in pixels. Its own 736 finds no more, more slowly."""
