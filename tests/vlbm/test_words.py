@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from tests.vlbm.conftest import drawn, picture_ref
 from tests.written import png, written
 from vlbm.engine import End, Engine, GenerationRequest, Looked, Message, PictureRef, Progress, Token
-from vlbm.engine.words import NOTHING, answer, asks_about_writing, quote, use_of
+from vlbm.engine.answer_language import answer_language
+from vlbm.engine.words import ENGLISH, WORDINGS, answer, asks_about_writing, quote, use_of
 from vlbm.errors import NoWords, PictureError, ReadingMissing
 from vlbm.reading import Line, Reading, reader
 
@@ -57,8 +59,8 @@ def test_a_picture_is_read_once(engine: Engine) -> None:
         return SIGN
 
     picture = PictureRef(PictureRef.of(SIGN).sha256, load)
-    for _ in range(2):
-        run(engine, Message("user", "What does it say?", (picture,)))
+    for language in (None, "de"):
+        run(engine, Message("user", "What does it say?", (picture,)), language=language)
     assert len(loads) == 1
 
 
@@ -91,7 +93,7 @@ def test_a_picture_without_words_is_captioned_as_ever(engine: Engine) -> None:
     assert (text, end.images[0].read) == (plain, "")
     with pytest.raises(NoWords, match="no words could be read"):
         run(engine, asked("Summarise:", drawn()), reading="text")
-    assert run(engine, asked("What does the sign say?", drawn()))[0] == NOTHING
+    assert run(engine, asked("What does the sign say?", drawn()))[0] == ENGLISH.nothing
     looked, _, end = run(engine, asked("Summarise this.", drawn()), max_tokens=3)
     assert looked
     assert end.image_cells == 49
@@ -131,6 +133,12 @@ def test_an_earlier_picture_is_read_when_it_is_asked_for(engine: Engine) -> None
         ("Please sum up the page.", "text"),
         ("Translate into Spanish: a red bus", "never"),
         ("Translate this from English into French.\n\na red bus", "never"),
+        ("¿Qué dice el cartel?", "answer"),
+        ("Que dit le panneau ?", "answer"),
+        ("Was steht auf dem Schild?", "answer"),
+        ("Che cosa c'è scritto?", "answer"),
+        ("O que está escrito aqui?", "answer"),
+        ("Was steht auf dem Tisch?", "never"),
         ("What is in this picture?", "never"),
         ("Is the dog ready?", "never"),
     ],
@@ -141,11 +149,55 @@ def test_what_the_words_are_for_is_told_from_the_question(question: str, use: st
 
 
 def test_only_few_and_clear_words_are_quoted() -> None:
-    assert quote([reading("STOP"), reading("ALL", "WAY")]) == 'It reads "STOP ALL WAY".'
-    assert quote([reading("STOP", confidence=0.8)]) == ""
-    assert quote([reading("x")]) == ""
-    assert quote([reading(*["word"] * 13)]) == ""
-    assert answer([reading(*["word"] * 13)]) == f"It reads:\n\n{' '.join(['word'] * 13)}"
+    assert quote([reading("STOP"), reading("ALL", "WAY")], "en") == 'It reads "STOP ALL WAY".'
+    assert quote([reading("STOP", confidence=0.8)], "en") == ""
+    assert quote([reading("x")], "en") == ""
+    assert quote([reading(*["word"] * 13)], "en") == ""
+    assert answer([reading(*["word"] * 13)], "en") == f"It reads:\n\n{' '.join(['word'] * 13)}"
+
+
+@pytest.mark.parametrize(
+    ("question", "language", "said"),
+    [
+        ("¿Qué dice el cartel?", None, 'Dice "Please mind the low step".'),
+        ("Que dit le panneau ?", None, 'On y lit "Please mind the low step".'),
+        ("Was steht auf dem Schild?", None, 'Darauf steht "Please mind the low step".'),
+        ("Che cosa c'è scritto?", None, 'C\'è scritto "Please mind the low step".'),
+        ("O que está escrito aqui?", None, 'Está escrito "Please mind the low step".'),
+        ("What does the sign say?", "pt", 'Está escrito "Please mind the low step".'),
+        ("What does the sign say?", "sv", 'It reads "Please mind the low step".'),
+    ],
+)
+def test_the_words_are_said_in_the_language_of_the_answer(
+    engine: Engine, question: str, language: str | None, said: str
+) -> None:
+    assert run(engine, asked(question, SIGN), language=language)[0] == said
+
+
+def test_each_language_says_that_nothing_is_written() -> None:
+    assert {answer([], language) for language in WORDINGS} == {wording.nothing for wording in WORDINGS.values()}
+    assert len({wording.nothing for wording in WORDINGS.values()}) == len(WORDINGS) == 6
+
+
+def test_a_caption_is_followed_by_the_words_in_its_language(engine: Engine) -> None:
+    plain, _, _ = run(engine, asked("Describe this picture.", SIGN), max_tokens=40, language="de")
+    text, _, end = run(engine, asked("Describe this picture.", SIGN), max_tokens=40, language="de", reading="quote")
+    assert end.reason == "stop"
+    assert text == f'{plain} Darauf steht "Please mind the low step".'
+
+
+def test_the_language_is_that_of_the_question_and_not_of_the_page(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def tell(text: str, known: Sequence[str]) -> str:
+        told.append(text)
+        return answer_language(text, known)
+
+    monkeypatch.setattr("vlbm.engine.engine.answer_language", tell)
+    run(engine, asked("Summarise this page.", PAGE), max_tokens=2)
+    assert told == ["Summarise this page."]
 
 
 def test_an_unknown_way_of_reading_is_refused() -> None:

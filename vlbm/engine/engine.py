@@ -121,10 +121,10 @@ class Engine:
             if use != "quote":
                 raise
             readings = {}
-        found = list(readings.values())
-        after = quote(found) if use == "quote" else ""
+        found, language = list(readings.values()), self._language(request)
+        after = quote(found, language) if use == "quote" else ""
         if use == "answer":
-            yield from _told(request, readings, answer(found))
+            yield from _told(request, readings, answer(found, language))
         elif after and request.prefix.endswith(after):
             yield from _told(request, readings, request.prefix)
         elif use == "text" and (request.reading == "text" or joined(found)):

@@ -50,12 +50,13 @@ class GenerationRequest:
         top_p: nucleus, in (0, 1].
         seed: of the sampling; None draws one.
         stop: the answer ends before any of these strings.
+        repetition_penalty: divides the logits of tokens already in prompt or answer (Keskar et al. 2019); 1 is none.
+        language: that names and captions of pictures, and the sentence that quotes their words, shall be in, as a
+            BCP 47 tag; None takes the question's.
         reading: what the words written in the pictures do. "asked": they are read only where the last message asks for
             them ("What does the sign say?") or for their translation or summary. "quote": the answer is followed by
             them where they are few and clear. "text": they are the text that the last message is about, and the
             pictures are not looked at beside. "never": they are not read.
-        repetition_penalty: divides the logits of tokens already in prompt or answer (Keskar et al. 2019); 1 is none.
-        language: that names and captions of pictures shall be in, as a BCP 47 tag; None takes the question's.
     """
 
     messages: tuple[Message, ...]
