@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from vlbm.data.prepared import FORMAT, PICTURES, RECORD
 from vlbm.data.records import Example, write_jsonl
 from vlbm.data.sources import SOURCES
 from vlbm.data.splits import CONCEPTS, RENDERINGS, SPLITS, TRAIN
+from vlbm.engine import Engine
 from vlbm.errors import ConfigError, DataError, EvaluationError
 from vlbm.evaluation.ambiguous import Word, picture, words
 from vlbm.evaluation.card import languages, meanings, named, registry, things
@@ -36,6 +37,7 @@ from vlbm.evaluation.card.taught import lent, taught
 from vlbm.evaluation.card.things import NEAREST, NONE, SHUFFLED, Answers, Thing, another
 from vlbm.evaluation.confidence import Interval
 from vlbm.evaluation.naming import Answer, Posed, asserts
+from vlbm.evaluation.pages import Page, PageRow
 from vlbm.evidence.names import imagenet_names
 from vlbm.memory.index import Entry, Index
 from vlbm.memory.teach import encoder_identity
@@ -389,6 +391,26 @@ def answered(confidences: Sequence[float], right: Sequence[bool]) -> list[Row]:
         Row(shown="p", question="q", expected="e", said="s", right=hit, confidence=sure)
         for sure, hit in zip(confidences, right, strict=True)
     ]
+
+
+def test_pages_are_compared_with_their_texts_and_with_another_page(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = [Page(name, f"Of {name}.", b"") for name in ("bees", "bread", "tea", "trains")]
+
+    def summarised(_engine: Engine, asked: Sequence[Page]) -> Iterator[PageRow]:
+        for number, page in enumerate(asked):
+            yield PageRow(page.name, number / 100, 1 - number / 10, page.name, page.name, page.text)
+
+    monkeypatch.setattr("vlbm.evaluation.card.pages.page_rows", summarised)
+    monkeypatch.setattr("vlbm.evaluation.card.pages.drawn", lambda: photos)
+    section = registry.SECTIONS["pages"](replace(bench, limit=3))
+    summaries, letters = section.figures
+    assert (summaries.count, letters.count) == (3, 3)
+    assert summaries.measured.value == pytest.approx(90)
+    assert summaries.baselines["another page"].value == 0
+    assert letters.measured.value == pytest.approx(1)
+    assert [row.said for row in section.rows] == [page.name for page in bench.some(photos, 3)]
 
 
 def test_the_calibration_error_is_the_distance_of_the_bins() -> None:

@@ -12,6 +12,7 @@ from vlbm.evaluation.card.composed import scenes
 from vlbm.evaluation.card.languages import captions, translation
 from vlbm.evaluation.card.meanings import meanings
 from vlbm.evaluation.card.named import concepts, photos, renderings
+from vlbm.evaluation.card.pages import pages
 from vlbm.evaluation.card.parts import parts
 from vlbm.evaluation.card.section import Section
 from vlbm.evaluation.card.spoken import spoken
@@ -28,6 +29,7 @@ SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "captions": captions,
     "translation": translation,
     "chat": chat,
+    "pages": pages,
     "parts": parts,
     "calibration": calibration,
 }
