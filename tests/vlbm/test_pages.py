@@ -28,6 +28,13 @@ def test_a_photo_is_read_nearly_whole() -> None:
     assert photo_of(TEXT, seed=3).tobytes() != photo_of(TEXT, seed=4).tobytes()
 
 
+def test_a_page_whose_lines_look_turned_is_read_either_way_up() -> None:
+    texts = [json.loads(line)["text"] for line in LIST.read_text(encoding="utf-8").splitlines()]
+    page = photo_of(texts[11], seed=11)
+    assert character_errors(read(page).text, texts[11]) < 0.01
+    assert character_errors(read(page.rotate(180)).text, texts[11]) < 0.01
+
+
 @pytest.mark.parametrize(
     ("said", "errors"), [("a cat", 0), ("a  cat\n", 0), ("a cut", 0.2), ("cat", 0.4), ("a cats", 0.2), ("", 1)]
 )

@@ -39,6 +39,14 @@ def test_a_tilted_or_upside_down_page_is_read_in_order(angle: int) -> None:
     assert read(page).text == "The boat left at noon, with seven people and a dog on board.\n\nIt came back"
 
 
+@pytest.mark.parametrize("word", ["Open", "PUSH", "NO", "SOS"])
+def test_a_word_is_turned_only_where_it_reads_better(word: str) -> None:
+    sign = written([word], size=(200, 100))
+    assert read(sign).text == word
+    turned = {"NO": "ON"}.get(word, word)
+    assert read(sign.rotate(180)).text == turned
+
+
 def test_a_picture_without_words_says_nothing() -> None:
     for picture in (Image.new("RGB", (200, 120), "teal"), Image.new("L", (1, 1)), Image.linear_gradient("L")):
         reading = read(picture)
