@@ -5,7 +5,7 @@ SETUP := @scripts/setup
 export PYTHON
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test coverage lint format lock train bench experiments setup clean
+.PHONY: help run test coverage lint format lock train bench experiments comparisons setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench: setup ## time turns through the websocket
 experiments: ## prove every fusion on ambiguous words and write docs/experiments.md
 	$(SETUP) test
 	$(BIN)/python benchmarks/experiments.py $(ARGS)
+
+comparisons: setup ## train the recipe with one thing changed at a time and write docs/comparisons.md
+	$(BIN)/python benchmarks/comparisons.py $(ARGS)
 
 clean: ## remove all that set-up and checks made
 	rm -rf .venv .cache/setup .cache/testdata assistant/web/dist assistant/web/node_modules

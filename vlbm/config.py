@@ -43,12 +43,14 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         fusion_begins: the fusion acts from the "answer" on, or from the "question" that it answers.
         languages: of names and captions in the evidence, as BCP 47 tags; the first one stands in for the others.
         class_groups: everyday names that the encoder's classes add up to (0: the encoder's classes are not evidence).
+        class_kinds: kinds of thing that classes are told apart by (0: none).
         name_tokens: tokens that the longest name may have.
         memory_pictures: pictures in the visual memory (0: none).
         memory_width: width of the learned space in which they are compared (0: features are compared as they are).
         caption_tokens: tokens that the longest caption in the memory may have.
         evidence_groups, evidence_fine, evidence_neighbours: how many everyday names, fine names and captions enter the
             fused memory.
+        evidence_regions: how many regions of a picture are looked at one by one (0: none).
     """
 
     model_type = "vlbm"
@@ -71,6 +73,7 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     fusion_begins: str = "answer"
     languages: list[str] | tuple[str, ...] = ("en",)
     class_groups: int = 0
+    class_kinds: int = 0
     name_tokens: int = 8
     memory_pictures: int = 0
     memory_width: int = 0
@@ -78,6 +81,7 @@ class VLBMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     evidence_groups: int = 5
     evidence_fine: int = 2
     evidence_neighbours: int = 3
+    evidence_regions: int = 0
     tie_word_embeddings: bool = True
     format_version: int = FORMAT_VERSION
 

@@ -26,7 +26,11 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from vlbm.config import VLBMConfig
 from vlbm.encoders import Seen
 from vlbm.encoders.stages import open_stages
+from vlbm.evidence.neighbours import Lent
+from vlbm.evidence.regions import RegionFinder, cut
+from vlbm.evidence.runs import joined, lay_out
 from vlbm.evidence.table import EvidenceTable
+from vlbm.evidence.things import Sighted
 from vlbm.fusing import FusionPass, fusing, fusing_hook
 from vlbm.fusion import Fusion, Prepared, fusion, unit
 from vlbm.language import decoder_layers
@@ -96,7 +100,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
 
     def _init_weights(self, module: nn.Module) -> None:
         """Parts made here initialise themselves when built; transformers calls this for what a checkpoint lacks."""
-        if isinstance(module, (Fusion, MemoryBuilder)):
+        if isinstance(module, (Fusion, MemoryBuilder, RegionFinder)):
             module.reset_parameters()
 
     def train(self, mode: bool = True) -> VLBMForConditionalGeneration:
@@ -135,6 +139,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         *,
         languages: torch.Tensor | None = None,
         exclude: torch.Tensor | None = None,
+        lent: Lent | None = None,
     ) -> Visual:
         """Encode pictures, without a gradient.
 
@@ -142,8 +147,9 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             pixel_values: [b,v,3,h,w]; the first view is the whole picture and gives the grid.
             languages: numbers of the languages that names and captions shall be in [b]; default the first.
             exclude: pictures that the memory may not return [b,N] bool.
+            lent: pictures that are in the memory for this look alone (`vlbm.memory.teach`).
         """
-        return self._see(pixel_values, languages, exclude=exclude)
+        return self._see(pixel_values, languages, exclude=exclude, lent=lent)
 
     def encode(self, pixel_values: torch.Tensor) -> Seen:
         """What the encoder makes of pictures [b,v,3,h,w], their views joined, with a gradient into stages that learn.
@@ -160,13 +166,43 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         return Seen(seen.grid[first], pooled, average_views(seen.logits, views), style)
 
     def _see(
-        self, pixel_values: torch.Tensor, languages: torch.Tensor | None, *, exclude: torch.Tensor | None = None
+        self,
+        pixel_values: torch.Tensor,
+        languages: torch.Tensor | None,
+        *,
+        exclude: torch.Tensor | None = None,
+        lent: Lent | None = None,
     ) -> Visual:
         """As `look`, with a gradient through the grid into the stages that learn."""
         seen = self.encode(pixel_values)
+        if languages is None:
+            languages = torch.zeros(len(seen.grid), dtype=torch.long, device=seen.grid.device)
         with torch.no_grad():  # evidence is looked up: nothing to learn there
-            evidence = self.evidence(seen.logits, seen.style, languages=languages, exclude=exclude)
-        return Visual(grid=seen.grid, evidence=evidence)
+            runs = self.evidence.find(seen.logits, seen.style, languages=languages, exclude=exclude, lent=lent)
+            if self.evidence.things is None:
+                return Visual(grid=seen.grid, evidence=lay_out(runs))
+            sighted = self.regions(pixel_values[:, 0], seen.grid)
+            things, marks = self.evidence.things.describe(
+                sighted, self.evidence, languages=languages, exclude=exclude, lent=lent
+            )
+            return Visual(grid=seen.grid, evidence=lay_out(joined(runs, things)).beside(marks))
+
+    @torch.no_grad()
+    def regions(self, pixels: torch.Tensor, grid: torch.Tensor) -> list[Sighted]:
+        """Regions of whole pictures [b,3,h,h], found in their grid [b,n,d_v] and encoded one by one."""
+        assert self.evidence.things is not None  # noqa: S101
+        found = self.evidence.things.finder.find(grid, self.evidence.things.most)
+        clear = found.scores > 0
+        if not bool(clear.any()):
+            spec = self.config.encoder_spec
+            none = Sighted(
+                found.boxes[0, :0], found.scores[0, :0], grid.new_zeros(0, spec.style), grid.new_zeros(0, spec.classes)
+            )
+            return [none] * len(grid)
+        seen = self.encoder(cut(pixels, found.boxes[clear], clear.nonzero()[:, 0]))
+        counts = clear.sum(dim=1).tolist()
+        columns = (found.boxes[clear], found.scores[clear], seen.style, seen.logits)
+        return [Sighted(*row) for row in zip(*(column.split(counts) for column in columns), strict=True)]
 
     def _see_rows(
         self, pixel_values: torch.Tensor, pictures: torch.Tensor | None, languages: torch.Tensor | None

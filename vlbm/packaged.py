@@ -206,11 +206,13 @@ def make_processor(config: VLBMConfig, language: Path) -> VLBMProcessor:
     """The processor of a configuration, with the tokenizer from the language model's folder."""
     from transformers import AutoTokenizer
 
+    from vlbm.fusion import fusion
     from vlbm.processing import VLBMProcessor, image_processor
 
     return VLBMProcessor(
         image_processor(config),
         AutoTokenizer.from_pretrained(str(language)),
+        picture_tokens=fusion(config.fusion).prompt_tokens,
         fusion_begins=config.fusion_begins,
         languages=config.languages,
     )

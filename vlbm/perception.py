@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,8 +16,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vlbm.config import VLBMConfig
 from vlbm.encoders import EncoderSpec
-from vlbm.evidence.table import KINDS, START, Evidence
+from vlbm.evidence.runs import ALL, START, WHOLE, Evidence
 from vlbm.fusion import Memory, unit
+from vlbm.pictures import open_picture
 
 CONFIDENCE_BINS = 16
 RANKS = 8
@@ -49,7 +51,7 @@ class MemoryBuilder(nn.Module):
         super().__init__()
         self.project = nn.Linear(spec.width, width)
         self.cell = nn.Parameter(torch.zeros(spec.cells, width))
-        self.kind = nn.Embedding(KINDS + 1, width)
+        self.kind = nn.Embedding((ALL if config.evidence_regions else WHOLE) + 1, width)  # the last is the grid's
         self.rank = nn.Embedding(RANKS, width)
         self.confidence = nn.Linear(CONFIDENCE_BINS, width, bias=False)
         self.start = nn.Parameter(torch.zeros(width))
@@ -88,7 +90,7 @@ class MemoryBuilder(nn.Module):
             + self.confidence(soft_bins(evidence.confidence))
         )
         places = self.cell.repeat(n // self.cell.shape[0], 1)  # once a picture
-        cell_traits = (places + self.kind.weight[KINDS]).expand(b, n, -1)
+        cell_traits = (places + self.kind.weight[-1]).expand(b, n, -1)
         e = words.shape[1]
         every = torch.ones(b, n, dtype=torch.bool, device=grid.device)
         seen = every if visual.seen is None else visual.seen
@@ -147,3 +149,19 @@ def average_views(logits: torch.Tensor, views: int) -> torch.Tensor:
     rows, classes = logits.shape
     probabilities = logits.softmax(dim=-1).view(rows // views, views, classes).mean(dim=1)
     return probabilities.clamp_min(1e-12).log()
+
+
+@torch.no_grad()
+def style_of(model: Any, processor: Any, data: bytes) -> torch.Tensor:
+    """What a visual memory compares a picture by [s], of its encoded bytes.
+
+    Args:
+        model, processor: of which the encoder matters.
+        data: a picture in any format that can be read.
+
+    Raises:
+        PictureError: the bytes are no picture that can be read.
+    """
+    pixels = processor.image_processor(open_picture(data))["pixel_values"]
+    style: torch.Tensor = model.encode(pixels.to(model.device)).style[0].cpu()
+    return style

@@ -35,6 +35,7 @@ FORMATS = (
     "AVIF",
 )  # Pillow would hand EPS to Ghostscript
 SQUASHABLE = 2.0  # above this ratio of sides, stretching harms more than empty margins
+TINY, HUGE = 48, 4000  # sides in pixels, the shorter and the longer one, that cost what is seen
 SIXTEEN_BITS, BYTE = 65535, 255
 
 
@@ -92,6 +93,20 @@ def whole(picture: Image.Image, size: int) -> Image.Image:
     canvas = Image.new("RGB", (size, size), mean)
     canvas.paste(fitted, ((size - fitted.width) // 2, (size - fitted.height) // 2))
     return canvas
+
+
+def shortcomings(width: int, height: int) -> tuple[str, ...]:
+    """What is lost when a picture of a size in pixels is made square and small, in sentences for a person."""
+    size, (shorter, longer) = f"{width} x {height} pixels", sorted((width, height))
+    said = []
+    if longer > SQUASHABLE * shorter:
+        shape = "wider than high" if width > height else "higher than wide"
+        said.append(f"The picture is much {shape} ({size}): it was looked at small, between empty margins.")
+    if shorter < TINY:
+        said.append(f"The picture is tiny ({size}): there is little to see in it.")
+    if longer > HUGE:
+        said.append(f"The picture is huge ({size}): it was looked at small, without its details.")
+    return tuple(said)
 
 
 def centre(picture: Image.Image, size: int) -> Image.Image:

@@ -29,6 +29,7 @@ LANGUAGES = {
 CAPTIONS = {
     "short": "Write a short caption.",
     "sentence": "Describe the picture.",
+    "detailed": "Describe the picture in detail.",
     "alt": "Write an alt text for the picture.",
 }
 

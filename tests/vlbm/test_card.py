@@ -25,7 +25,7 @@ from vlbm.engine import Engine
 from vlbm.errors import ConfigError, DataError, EvaluationError
 from vlbm.evaluation.ambiguous import Word, picture, words
 from vlbm.evaluation.card import languages, meanings, named, registry, things
-from vlbm.evaluation.card.bench import LANGUAGES, Bench, names_of, with_labels
+from vlbm.evaluation.card.bench import Bench, names_of, with_labels
 from vlbm.evaluation.card.calibration import bins, calibration, error
 from vlbm.evaluation.card.chat import chat
 from vlbm.evaluation.card.document import write
@@ -41,7 +41,7 @@ from vlbm.evaluation.pages import Page, PageRow
 from vlbm.evidence.names import imagenet_names
 from vlbm.memory.index import Entry, Index
 from vlbm.memory.teach import encoder_identity
-from vlbm.recipes.pictures import Picture
+from vlbm.recipes.pictures import LANGUAGES, Picture
 from vlbm.tokenizer import train_tokenizer
 
 COLOURS = {"ball": "crimson", "box": "seagreen", "moon": "gold", "pond": "royalblue"}

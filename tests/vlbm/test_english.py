@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vlbm.data.english import bare_name, countable, indefinite, plural, plural_already
+from vlbm.data.english import countable, indefinite, plural, plural_already
 
 
 @pytest.mark.parametrize(
@@ -38,20 +38,3 @@ def test_what_is_plural_or_not_counted_has_no_article() -> None:
     ]
     assert [name for name in ("bus", "glass", "lens", "grapes", "mice") if plural_already(name)] == ["grapes", "mice"]
     assert [name for name in ("cat", "bread", "ice cream", "jeans") if countable(name)] == ["cat"]
-
-
-@pytest.mark.parametrize(
-    ("caption", "name"),
-    [
-        ("A red apple.", "apple"),
-        ("An orange.", "orange"),
-        ("red heart", "heart"),
-        ("a plumber\u2019s wrench", "plumber's wrench"),
-        ("Two flowers.", None),
-        ("A pair of cherries.", None),
-        ("fork and knife", None),
-        ("", None),
-    ],
-)
-def test_a_caption_gives_a_bare_name(caption: str, name: str | None) -> None:
-    assert bare_name(caption, without=frozenset({"red", "orange"})) == name

@@ -14,7 +14,7 @@ from vlbm.encoders.lite0 import read_lite0
 from vlbm.errors import ConfigError, DataError, WeightsDamaged, WeightsMissing
 from vlbm.evidence import names as naming
 from vlbm.evidence.names import imagenet_names, names_in, to_tokens
-from vlbm.evidence.table import CAPTION, FINE, GROUP, START, Runs, lay_out
+from vlbm.evidence.runs import CAPTION, FINE, GROUP, START, Runs, lay_out
 from vlbm.perception import average_views, soft_bins
 
 ARTICLE = {

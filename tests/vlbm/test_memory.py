@@ -17,7 +17,7 @@ from tests.vlbm.conftest import drawn
 from vlbm.cli import EXIT_ERROR, main
 from vlbm.data.records import Example
 from vlbm.errors import MemoryUnusable
-from vlbm.evidence.table import CAPTION
+from vlbm.evidence.runs import CAPTION
 from vlbm.memory.index import EMPTY, Entry, Index, matches, read_index, write_index
 from vlbm.memory.teach import attach, look_at
 from vlbm.pictures import open_picture

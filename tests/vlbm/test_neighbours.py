@@ -82,3 +82,31 @@ def test_lent_pictures_are_found_beside_the_own_and_trusted_more() -> None:
     assert likeness[0, 4].item() == pytest.approx(likeness[0, 2].item() + TRUST)
     found, _ = made.find(torch.tensor([[0.0, 0, 1, 0]]), torch.tensor([1]))
     assert found[0, 0, 0] == 50
+
+
+def test_what_is_lent_to_one_look_up_is_found_as_if_it_were_lent_for_good_and_then_forgotten() -> None:
+    styles, tokens = (
+        torch.tensor([[0.0, 0, 2, 0], [0, 0, 0, 1]]),
+        torch.tensor([[[5, -1], [5, -1]], [[50, -1], [-1, -1]]]),
+    )
+    asked, languages = torch.tensor([[0.0, 0, 1, 0], [1.0, 0, 0, 0.5]]), torch.tensor([1, 0])
+    made, for_good = filled(), filled()
+    before = made.find(asked, languages)
+    for_good.lend(styles, tokens)
+    lent = made.taught(styles, tokens)
+    wanted, found = for_good.find(asked, languages), made.find(asked, languages, lent=lent)
+    assert found[0][0, 0, 0] == 50
+    assert all(torch.equal(one, other) for one, other in zip(wanted, found, strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(before, made.find(asked, languages), strict=True))
+    nothing = torch.ones(2, 4, dtype=torch.bool)
+    only, chance = made.find(asked, languages, lent=lent, exclude=nothing)
+    assert set(only[chance > 0.01][:, 0].tolist()) == {5, 50}
+
+
+def test_a_lent_memory_is_told_by_what_is_in_it() -> None:
+    made, styles, tokens = filled(), torch.tensor([[0.0, 0, 2, 0]]), torch.tensor([[[5, -1]], [[50, -1]]])
+    one = made.taught(styles, tokens)
+    assert made.taught(styles.clone(), tokens.clone()).id == one.id
+    assert made.taught(styles, tokens + 1).id != one.id
+    assert made.taught(styles.flip(1), tokens).id != one.id
+    assert memory(pictures=0).find(styles, torch.tensor([0]), lent=one)[0][0, 0, 0] == 5

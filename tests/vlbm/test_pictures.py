@@ -16,7 +16,7 @@ from PIL import Image
 from tests.vlbm.conftest import drawn
 from vlbm.encoders import encoder
 from vlbm.errors import PictureError
-from vlbm.pictures import MAX_PIXELS, open_picture, to_rgb, whole
+from vlbm.pictures import MAX_PIXELS, open_picture, shortcomings, to_rgb, whole
 from vlbm.processing import VLBMImageProcessor
 
 RAMP = np.linspace(0, 1, 32 * 24).reshape(24, 32)
@@ -68,6 +68,21 @@ ODD = {
     "1 x 20000": file(Image.new("L", (1, 20000), 9), "PNG"),
     "moving": moving(),
 }
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ((640, 480), []),
+        ((1000, 100), ["much wider than high (1000 x 100 pixels)"]),
+        ((40, 30), ["tiny"]),
+        ((20, 20000), ["much higher than wide", "tiny", "huge"]),
+    ],
+)
+def test_what_is_lost_by_a_square_is_said(size: tuple[int, int], said: list[str]) -> None:
+    found = shortcomings(*size)
+    assert len(found) == len(said)
+    assert all(part in sentence for part, sentence in zip(said, found, strict=True))
 
 
 @pytest.fixture(scope="module")

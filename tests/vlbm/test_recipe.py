@@ -15,11 +15,14 @@ from vlbm.data.scenes import KINDS
 from vlbm.data.stamps import read_stamps
 from vlbm.engine.answer_language import answer_language
 from vlbm.evidence.names import imagenet_names
-from vlbm.evidence.table import CAPTION, FINE, GROUP, Runs
+from vlbm.evidence.runs import CAPTION, COLOUR, FINE, GROUP, THING, Evidence, Runs
 from vlbm.perception import Visual
+from vlbm.recipes import align, filling, regions, renderings, scenes, space
+from vlbm.recipes import material as materials
 from vlbm.recipes import packaged as recipe
-from vlbm.recipes import renderings, scenes, space
-from vlbm.recipes.evidence import Account, believed, harder
+from vlbm.recipes.evidence import Account, bears_out, believed, harder
+from vlbm.recipes.filling import fill
+from vlbm.recipes.material import gather
 from vlbm.recipes.others import QUESTIONS as OTHERS
 from vlbm.recipes.phrases import GUESS, QUESTIONS, WORDINGS, Belief, answer
 from vlbm.recipes.pictures import LANGUAGES, Picture, phrase_of
@@ -28,7 +31,7 @@ from vlbm.tasks import LANGUAGES as CALLED
 from vlbm.training.encoded import Encoded
 
 PLAN = replace(recipe.PLAN, steps=2, batch=3, evaluate_every=1, warmup=1, precision="no")
-EIGHT = {"HELD_OUT": 3, "SCENES": 9, "EMPTY": 2, "WIDTH": 6, "STEPS": 4, "PAIRS": 4}
+EIGHT = {"HELD_OUT": 3, "SCENES": 12, "EMPTY": 2, "WIDTH": 6, "STEPS": 4, "COLOUR_STEPS": 4, "PAIRS": 4, "SAME": -1.0}
 
 
 def silent(*_: Any) -> None:
@@ -45,13 +48,13 @@ def small(stamp_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     ]
     patch.setattr(recipe, "pictures", lambda *_: found)
     patch.setattr(recipe, "bare_answers", lambda *_: [("Hello?", (5, 6))])
-    for module in (recipe, renderings, scenes, space):
+    for module in (recipe, materials, filling, regions, renderings, scenes, space, align):
         for name, value in EIGHT.items():
             if hasattr(module, name):
                 patch.setattr(module, name, value)
     patch.setattr(renderings, "VARIED", {"stamps": 1})
     patch.setattr(scenes, "DRAWN", 4)
-    patch.setattr(recipe, "APART", 3)
+    patch.setattr(materials, "APART", 3)
     cache = tmp_path_factory.mktemp("cache")
     convert = conversion.language_cache
     patch.setattr(conversion, "language_cache", lambda _, tell: convert(packaged.default_cache_dir(), tell))
@@ -63,8 +66,8 @@ def small(stamp_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def material(small: Any) -> Any:
     cache, found = small
     model, processor, _ = recipe.fresh_model(found, cache, {}, silent)
-    material = recipe.gather(model, processor, found, cache / "training", silent)
-    reader = recipe.fill(model, processor, found, material, cache / "training", silent)
+    material = gather(model, processor, found, cache / "training", cache / "kept", silent)
+    reader = fill(model, processor, material, cache / "kept", silent)
     return replace(material, others=[("Hello?", (5, 6))]), reader, processor
 
 
@@ -129,9 +132,8 @@ def test_the_space_brings_drawings_of_one_thing_together() -> None:
     patch = pytest.MonkeyPatch()
     for name, value in {"WIDTH": 6, "STEPS": 300, "PAIRS": 12}.items():
         patch.setattr(space, name, value)
-    found = space.fit_space(
-        style, names, names, [n < 12 for n in range(48)], list(range(48)), [n % 24 >= 12 for n in range(48)], silent
-    )
+    strange = [n % 24 >= 12 for n in range(48)]
+    found = space.fit_space(style, names, names, [n < 12 for n in range(48)], list(range(48)), strange, strange, silent)
     patch.undo()
 
     def nearest(features: torch.Tensor) -> float:
@@ -143,11 +145,15 @@ def test_the_space_brings_drawings_of_one_thing_together() -> None:
     assert found.vote[0] > 0
 
 
+NONE = torch.zeros(1, 1, dtype=torch.long)
+MARKS = Evidence(NONE, NONE, NONE + COLOUR, NONE, torch.ones(1, 1), NONE > 0, NONE == 0)
+
+
 def account(*rows: tuple[int, str, float]) -> Account:
     kinds, texts, sure = zip(*rows, strict=True)
     tokens = torch.tensor([[n] for n in range(len(rows))])
     runs = Runs(tokens, torch.tensor(kinds), torch.zeros(len(rows), dtype=torch.long), torch.tensor(sure))
-    return Account(runs, texts, tuple(f"<{text}>" for text in texts))
+    return Account(runs, texts, tuple(f"<{text}>" for text in texts), MARKS)
 
 
 def test_what_is_believed_is_what_the_evidence_bears_out() -> None:
@@ -173,6 +179,15 @@ def test_evidence_is_dropped_but_never_all_of_it() -> None:
     assert all(harder(told, np.random.default_rng(n), keep=CAPTION).spoken[2] for n in range(50))
 
 
+def test_marks_go_with_the_things_that_they_are_about() -> None:
+    told = account((GROUP, "a dog", 0.6), (THING, "a black cat", 0.5))
+    made = [harder(told, np.random.default_rng(n)) for n in range(60)]
+    assert {bool(one.spoken[1]): one.marks.mask.numel() for one in made} == {True: 1, False: 0}
+    assert told.laid_out().mask.sum() == 5
+    assert bears_out(told, ["cat"])
+    assert not bears_out(told, ["cat", "dog"])
+
+
 @pytest.mark.parametrize(
     ("belief", "said"),
     [
@@ -194,6 +209,8 @@ def test_other_languages_read_well_with_and_without_an_article() -> None:
     assert answer("describe", Belief("gato", 0.9), "es") == "La imagen muestra: gato."
     assert answer("short", Belief("eine Katze", 0.9), "de") == "Eine Katze."
     assert answer("alt", Belief("chat", 0.9), "fr") == "Chat"
+    assert answer("short", Belief("eine Katze", 0.15, other="ein Hund"), "de") == "Vielleicht eine Katze."
+    assert answer("alt", Belief("a cat", 0.3)) == "Maybe a cat"
     assert answer("describe", Belief("a cat", 0.9, fine="a tabby")) == "The picture shows a cat. It looks like a tabby."
 
 
@@ -207,8 +224,8 @@ def test_captions_become_phrases() -> None:
 def test_names_that_training_never_speaks_are_in_no_caption() -> None:
     names = imagenet_names()
     said = Picture(Path("x.png"), "stamps", "goldfish", "train", {"en": "a goldfish"})
-    before, after = recipe.unspoken(names, []), recipe.unspoken(names, [said])
-    assert 50 < len(before) <= recipe.MOST_UNSPOKEN
+    before, after = materials.unspoken(names, []), materials.unspoken(names, [said])
+    assert 50 < len(before) <= materials.MOST_UNSPOKEN
     assert all(names.groups[n] != "goldfish" for n in after)
 
 

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from vlbm.data import scenes
 from vlbm.data.colours import COLOURS, colour_words
 from vlbm.data.compose import SIZE
+from vlbm.data.scene_captions import detailed, listed, shown
 from vlbm.data.scene_questions import SKILLS, YES_NO, Asked, Skill, ask, is_right, place_of, side_of
 from vlbm.data.scenes import KINDS, Placed, Scene, SceneKind, Thing, compose_scene
 
@@ -198,3 +199,18 @@ def test_the_first_word_or_choice_counts() -> None:
     ]
     beside = Asked("What is above the hen?", "", "position", ("cat",), ("dog", "cat", "cow"))
     assert [is_right(beside, text) for text in ("Two cats.", "A dog, no cat.", "A cow")] == [True, False, False]
+
+
+def test_captions_of_scenes_name_all_things_and_what_is_sure_of_them() -> None:
+    cat, cup = Placed("cat", "black", (0, 0.4, 0.3, 0.7), 0.1), Placed("cup", None, (0.6, 0.4, 0.9, 0.7), 0.1)
+    blank = Image.new("RGB", (1, 1))
+    both = Scene(blank, (cat, cup), "several")
+    assert shown(both) == "a cat and a cup"
+    assert detailed(both) == (
+        "The picture shows a cat and a cup. The cat is black and to the left of the cup. "
+        "The cup is to the right of the cat."
+    )
+    assert detailed(Scene(blank, (cat,), "single")) == "The picture shows a cat. It is black and on the left."
+    assert shown(Scene(blank, (cat, cat, cat), "count")) == "three cats"
+    assert detailed(Scene(blank, (cat, cat), "count")) == "The picture shows two cats. They are black."
+    assert listed(["un gato", "un perro", "una taza"], "y") == "un gato, un perro y una taza"

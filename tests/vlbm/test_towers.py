@@ -39,7 +39,7 @@ from vlbm.encoders.towers import find_tower, tower_spec
 from vlbm.engine import Engine, GenerationRequest, Message, Token
 from vlbm.errors import ConfigError, WeightsDamaged, WeightsMissing
 from vlbm.evidence.names import to_tokens
-from vlbm.evidence.table import CAPTION
+from vlbm.evidence.runs import CAPTION
 from vlbm.tokenizer import train_tokenizer
 from vlbm.training.run import make_model
 from vlbm.training.settings import read_settings

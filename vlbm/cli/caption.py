@@ -43,9 +43,10 @@ def caption(
 ) -> None:
     """Caption pictures with MODEL: 'packaged', a folder, or a name on a hub.
 
-    FILES are pictures, or folders of them. Each caption is a line {"image": ..., "caption": ..., "image_weight": ...}
-    on standard output or in --out; there, pictures that have a line already are passed over, so that a run that was
-    stopped goes on. Pictures that cannot be read are named, and the exit status is 1.
+    FILES are pictures, or folders of them. Each caption is a line {"image": ..., "caption": ..., "confidence": ...,
+    "image_weight": ..., "notes": [...]} on standard output or in --out; there, pictures that have a line already are
+    passed over, so that a run that was stopped goes on. Pictures that cannot be read are named, and the exit status
+    is 1.
     """
     from vlbm.engine import Engine
     from vlbm.errors import PictureError
@@ -90,14 +91,18 @@ def _captioned(out: Path) -> set[str]:
 
 
 def _say_one(engine: Any, path: Path, question: str, language: str, max_tokens: int) -> dict[str, Any]:
-    from vlbm.engine import GenerationRequest, Message, PictureRef, Token
+    from vlbm.engine import GenerationRequest, Looked, Message, PictureRef, Token
 
     picture = PictureRef.of(path.read_bytes())
     request = GenerationRequest((Message("user", question, (picture,)),), max_tokens=max_tokens, language=language)
-    said = [step for step in engine.generate(request) if isinstance(step, Token)]
+    steps = list(engine.generate(request))
+    said = [step for step in steps if isinstance(step, Token)]
+    (use,) = next(step.images for step in steps if isinstance(step, Looked))
     weights = [step.image_weight for step in said if step.image_weight is not None]
     return {
         "image": str(path),
         "caption": "".join(step.text for step in said).strip(),
+        "confidence": None if use.confidence is None else round(use.confidence, 4),
         "image_weight": round(sum(weights) / len(weights), 4) if weights else None,
+        "notes": list(use.notes),
     }

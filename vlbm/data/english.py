@@ -109,18 +109,3 @@ def _plural_word(word: str) -> str:
     if lower.endswith("y") and lower[-2:-1] not in "aeiou":
         return f"{word[:-1]}ies"
     return f"{word}es" if lower.endswith(("s", "x", "z", "ch", "sh", *_OES)) else f"{word}s"
-
-
-def bare_name(caption: str, *, without: frozenset[str] = frozenset()) -> str | None:
-    """The thing that a caption names, alone: 'A red apple.' -> 'apple' without {'red'}; None where it is unclear.
-
-    Args:
-        caption: a noun phrase, with or without article and full stop.
-        without: words that are left out where another follows, as colours: 'orange' itself stays.
-    """
-    text = re.sub(r"[^\w' -]", "", _ARTICLE.sub("", caption.strip().replace("\u2019", "'"))).strip()
-    words = text.split()
-    kept = [word for place, word in enumerate(words) if place == len(words) - 1 or word.lower() not in without]
-    if not 1 <= len(kept) <= 4 or _UNCLEAR.search(text.lower()):
-        return None
-    return " ".join(kept)

@@ -33,7 +33,7 @@ _ALSO = {
     "middle": ("center", "centre"),
     **{NUMBERS[number]: (str(number),) for number in range(1, MOST + 1)},
 }
-_WHERE = {
+WHERE = {
     "left": "on the left",
     "right": "on the right",
     "top": "at the top",
@@ -275,7 +275,7 @@ def _place(scene: Scene, rng: np.random.Generator) -> Asked | None:
     thing, place = _one(sure, rng)
     the, verb = _the(scene, thing)
     question = _one(_PLACE, rng).format_map({"is": verb, "x": the})
-    return Asked(question, f"The {the} {verb} {_WHERE[place]}.", "position", _accepted(place), SIDES)
+    return Asked(question, f"The {the} {verb} {WHERE[place]}.", "position", _accepted(place), SIDES)
 
 
 def _largest(scene: Scene, rng: np.random.Generator) -> Asked | None:

@@ -7,7 +7,7 @@ what a photo given as a ground shows: blur it, or give photos of none of the thi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -40,16 +40,18 @@ class Thing:
         name: a bare noun phrase without article or colour, "cat".
         cutout: RGBA, trimmed to what is not transparent (`vlbm.data.compose.read_cutout`).
         colour: a word of `COLOURS`, or None where none is clear.
+        source: a number by which whoever composes knows it again.
     """
 
     name: str
     cutout: Image.Image
     colour: str | None
+    source: int = 0
 
     @classmethod
-    def of(cls, name: str, cutout: Image.Image) -> Thing:
+    def of(cls, name: str, cutout: Image.Image, source: int = 0) -> Thing:
         """A thing with the colour that its cut-out has."""
-        return cls(name, cutout, dominant_colour(cutout))
+        return cls(name, cutout, dominant_colour(cutout), source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,14 @@ class Placed:
         name, colour: of the thing, as it was painted.
         box: left, top, right, bottom, as shares of the picture's side.
         size: the share of the picture that its pixels cover.
+        source: of the thing.
     """
 
     name: str
     colour: str | None
     box: tuple[float, float, float, float]
     size: float
+    source: int = 0
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -149,7 +153,7 @@ def _painted(thing: Thing, rng: np.random.Generator) -> Thing:
     if rng.random() >= RECOLOURED:
         return thing
     colour = COLOURS[int(rng.integers(len(COLOURS)))]
-    return Thing(thing.name, recoloured(thing.cutout, colour, rng), colour)
+    return replace(thing, cutout=recoloured(thing.cutout, colour, rng), colour=colour)
 
 
 def _single(rng: np.random.Generator) -> list[Spot]:
@@ -259,4 +263,4 @@ def _placed(piece: _Piece) -> Placed:
     width, height = piece.picture.size
     covered = float((np.asarray(piece.picture.getchannel("A")) > 127).sum()) / SIZE**2
     box = (left / SIZE, top / SIZE, (left + width) / SIZE, (top + height) / SIZE)
-    return Placed(piece.thing.name, piece.thing.colour, box, covered)
+    return Placed(piece.thing.name, piece.thing.colour, box, covered, piece.thing.source)

@@ -22,9 +22,11 @@ from vlbm.engine.sampling import Sampler
 from vlbm.engine.text import Detokenizer, asks_about_a_picture, render
 from vlbm.engine.words import Use, answer, asks_about_writing, joined, quote, use_of, with_text
 from vlbm.errors import PromptTooLong, ReadingMissing
+from vlbm.evidence.neighbours import Lent
 from vlbm.fingerprint import fingerprint
 from vlbm.language import context_tokens
-from vlbm.pictures import open_picture
+from vlbm.perception import style_of
+from vlbm.pictures import open_picture, shortcomings
 from vlbm.reading import Reading, read
 
 
@@ -90,6 +92,15 @@ class Engine:
         """Tokens that a conversation takes as a prompt, with the header of the answer."""
         return len(render(self.processor, messages, pictured=bool(_latest_pictures(messages))))
 
+    def style(self, picture: PictureRef) -> torch.Tensor:
+        """What a visual memory compares a picture by [s], for an entry of an index (`vlbm.memory.index`).
+
+        Raises:
+            PictureError: the picture cannot be read.
+        """
+        with self._turn:
+            return style_of(self.model, self.processor, picture.load())
+
     def generate(self, request: GenerationRequest) -> Iterator[Step]:
         """Answer a turn.
 
@@ -154,7 +165,7 @@ class Engine:
         language = self._language(request)
         for done, picture in enumerate(wanted):
             yield Progress("encoding", done, len(wanted))
-            seen.append(self._features(picture, language))
+            seen.append(self._features(picture, language, request.memory))
         if wanted:
             yield Progress("encoding", len(wanted), len(wanted))
         used = {picture.sha256: features for picture, features in zip(wanted, seen, strict=True)}
@@ -213,11 +224,11 @@ class Engine:
         yield Progress("reading", len(wanted), len(wanted))
         return readings
 
-    def _features(self, picture: PictureRef, language: str) -> Features:
-        key = Key(self._identity, picture.sha256, language)
+    def _features(self, picture: PictureRef, language: str, memory: Lent | None) -> Features:
+        key = Key(self._identity, picture.sha256, language, memory.id if memory else "")
         found = self.features.get(key)
         if found is None:
-            found = encode(self.model, self.processor, picture, language)
+            found = encode(self.model, self.processor, picture, language, memory)
             self.features.put(key, found)
         return found
 
@@ -274,9 +285,16 @@ def _account(sha256: str, features: Features | None, reading: Reading | None) ->
     known = features or reading
     if known is None:
         return PictureUse(sha256, False, 0, 0)
-    if reading is None:
-        return PictureUse(sha256, True, known.width, known.height)
-    return PictureUse(sha256, True, known.width, known.height, reading.text, reading.notes)
+    lost = shortcomings(known.width, known.height) if features else ()
+    return PictureUse(
+        sha256,
+        seen=True,
+        width=known.width,
+        height=known.height,
+        read=reading.text if reading else "",
+        confidence=float(features.visual.evidence.strongest()[0]) if features else None,
+        notes=(*lost, *(reading.notes if reading else ())),
+    )
 
 
 def _identity(model: Any) -> str:

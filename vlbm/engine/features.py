@@ -1,4 +1,4 @@
-"""What was seen of pictures, kept by the hash of their bytes, the model that saw them and its language.
+"""What was seen of pictures, kept by the hash of their bytes, the model that saw them, its language and its memory.
 
 A bounded, least-recently-used cache: a picture asked about again costs no encoder time and no bytes.
 """
@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 
 from vlbm.engine.request import PictureRef
+from vlbm.evidence.neighbours import Lent
 from vlbm.fusion import Prepared
 from vlbm.perception import Visual
 from vlbm.pictures import open_picture
@@ -29,14 +30,15 @@ class Features:
 
 
 class Key(NamedTuple):
-    """Which picture, by the hash of its bytes, seen by which model, spoken of in which language.
+    """Which picture, by the hash of its bytes, seen by which model, spoken of in which language, with which memory.
 
-    Model and language are empty where what is kept is the same for all.
+    Model and language are empty where what is kept is the same for all, and the memory is where none was brought along.
     """
 
     model: str
     sha256: str
     language: str
+    memory: str = ""
 
 
 T = TypeVar("T")
@@ -74,18 +76,19 @@ class FeatureCache(Cache[Features]):
 
 
 @torch.inference_mode()
-def encode(model: Any, processor: Any, picture: PictureRef, language: str) -> Features:
+def encode(model: Any, processor: Any, picture: PictureRef, language: str, memory: Lent | None = None) -> Features:
     """Load, decode and encode a picture.
 
     Args:
         model, processor: that look.
         picture: what at.
         language: of names and captions in the evidence.
+        memory: that the request brings along.
 
     Raises:
         PictureError: the bytes are no picture that can be read.
     """
     opened = open_picture(picture.load())
     pixels = processor.image_processor(opened)["pixel_values"]  # [1,v,3,h,w]
-    visual = model.look(pixels, languages=torch.tensor([processor.language_number(language)]))
+    visual = model.look(pixels, languages=torch.tensor([processor.language_number(language)]), lent=memory)
     return Features(visual=visual, memories=model.remember(visual), width=opened.width, height=opened.height)

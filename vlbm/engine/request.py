@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from vlbm.evidence.neighbours import Lent
 
 Role = Literal["system", "user", "assistant"]
 Reading = Literal["never", "asked", "quote", "text"]
@@ -57,6 +60,8 @@ class GenerationRequest:
             them ("What does the sign say?") or for their translation or summary. "quote": the answer is followed by
             them where they are few and clear. "text": they are the text that the last message is about, and the
             pictures are not looked at beside. "never": they are not read.
+        memory: a visual memory of whoever asks (`vlbm.memory.teach`), beside the model's own. No other request is
+            answered with it.
     """
 
     messages: tuple[Message, ...]
@@ -69,6 +74,7 @@ class GenerationRequest:
     repetition_penalty: float = 1.0
     language: str | None = None
     reading: Reading = "asked"
+    memory: Lent | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "messages", tuple(self.messages))
@@ -122,7 +128,10 @@ class PictureUse:
         seen: it took part in the answer: it was looked at, or its words were read.
         width, height: in pixels, upright; 0 where the picture was not needed and so not opened.
         read: the words that were read in it; empty where none were, or where it was not read.
-        notes: what was done to it to read it (`vlbm.reading.Reading.notes`).
+        confidence: how likely the likeliest name of what was seen in it is, from 0 to 1, as evidence has it; None where
+            it was not looked at.
+        notes: what a person should know of how it was looked at (`vlbm.pictures.shortcomings`) and read
+            (`vlbm.reading.Reading.notes`).
     """
 
     sha256: str
@@ -130,6 +139,7 @@ class PictureUse:
     width: int
     height: int
     read: str = ""
+    confidence: float | None = None
     notes: tuple[str, ...] = ()
 
 

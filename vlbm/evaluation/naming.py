@@ -68,15 +68,8 @@ def answers(
         for one, visual in zip(posed, seen, strict=True)
     ]
     said = answer(model, processor.tokenizer, rows, max_tokens=max_tokens, batch=batch, tell=tell)
-    return [Answer(text, _confidence(visual)) for text, visual in zip(said, seen, strict=True)]
-
-
-def _confidence(visual: Visual | None) -> float | None:
-    """That of the strongest evidence, which an answer's hedges follow; 0 without evidence."""
-    if visual is None:
-        return None
-    evidence = visual.evidence
-    return float((evidence.confidence * evidence.mask).max()) if evidence.mask.any() else 0.0
+    sure = [float(visual.evidence.strongest()[0]) if visual else None for visual in seen]
+    return [Answer(*pair) for pair in zip(said, sure, strict=True)]
 
 
 def asserts(text: str) -> bool:

@@ -6,16 +6,19 @@ that a caption comes with the probability that it is right rather than with a co
 
 It knows styles and token ids, not pictures, and has nothing to learn itself: `vlbm.recipes` fits its space and vote.
 
-Shapes: b batch, N remembered pictures, s width of the style, m width of the learned space, L languages, l caption
-tokens, k neighbours that vote.
+Shapes: b batch, N remembered pictures, n lent ones, s width of the style, m width of the learned space, L languages, l
+caption tokens, k neighbours that vote.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+
+from vlbm.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from vlbm.config import VLBMConfig
@@ -25,6 +28,23 @@ VOTERS = 24
 SHARPNESS, DOUBT = 16.0, 0.4
 # Who teaches a model a thing is likely to ask about that thing.
 TRUST = 0.12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lent:
+    """Pictures that one look-up may find beside the memory's own, and no other look-up does.
+
+    Attributes:
+        id: a digest of the rest: what was seen with another memory is something else.
+        features: directions of the pictures, as the memory compares them [n,m].
+        tokens: what each shows, by language [L,n,l].
+        caption: the same number for pictures that show the same thing, from 0 [n].
+    """
+
+    id: str
+    features: torch.Tensor
+    tokens: torch.Tensor
+    caption: torch.Tensor
 
 
 class VisualMemory(nn.Module):
@@ -75,23 +95,41 @@ class VisualMemory(nn.Module):
         """Styles [b,s] -> likeness with each remembered picture [b,N]: a cosine, more for lent ones."""
         return self.direction(style) @ self.features.to(style.dtype).T + TRUST * self.lent
 
-    def lend(self, styles: torch.Tensor, tokens: torch.Tensor) -> None:
-        """Remember more pictures, and trust them more.
+    def taught(self, styles: torch.Tensor, tokens: torch.Tensor) -> Lent:
+        """More pictures, for whoever brings them along.
 
         Args:
             styles: of the pictures [n,s].
             tokens: what each shows [L,n,l].
         """
         tokens = tokens.to(self.tokens)
+        features = self.direction(styles.to(self.mean)).to(self.features)
         numbers = torch.unique(tokens[0], dim=0, return_inverse=True)[1].to(self.caption)
-        start = int(self.caption.max()) + 1 if len(self.caption) else 0
-        self.features = torch.cat([self.features, self.direction(styles.to(self.mean)).to(self.features)])
-        self.tokens = torch.cat([self.tokens, tokens], dim=1)
-        self.caption = torch.cat([self.caption, numbers + start])
+        named = {"features": features, "tokens": tokens}
+        return Lent(fingerprint(named.items(), repr(tuple(tokens.shape))), features, tokens, numbers)
+
+    def lend(self, styles: torch.Tensor, tokens: torch.Tensor) -> None:
+        """Remember more pictures (see `taught`) from now on, and trust them more."""
+        more = self.taught(styles, tokens)
+        self.tokens, self.caption = self._captions(more)
+        self.features = torch.cat([self.features, more.features])
         self.lent = torch.cat([self.lent, self.lent.new_ones(len(styles))])
 
+    def _captions(self, lent: Lent | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens and numbers of the captions of the own pictures, and of the lent ones behind them."""
+        if lent is None:
+            return self.tokens, self.caption
+        start = int(self.caption.max()) + 1 if len(self.caption) else 0
+        tokens = torch.cat([self.tokens, lent.tokens.to(self.tokens)], dim=1)
+        return tokens, torch.cat([self.caption, lent.caption.to(self.caption) + start])
+
     def find(
-        self, style: torch.Tensor, languages: torch.Tensor, *, exclude: torch.Tensor | None = None
+        self,
+        style: torch.Tensor,
+        languages: torch.Tensor,
+        *,
+        exclude: torch.Tensor | None = None,
+        lent: Lent | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The captions that the most similar pictures vote for.
 
@@ -99,20 +137,25 @@ class VisualMemory(nn.Module):
             style: of pictures [b,s].
             languages: number of the wanted language [b]; the first one's captions stand in for those that lack.
             exclude: pictures that may not be found [b,N] bool.
+            lent: pictures that are there for this look-up alone.
 
         Returns:
             tokens [b,r,l], the likeliest caption first, and their probabilities [b,r]; r is `evidence_neighbours`, or
             as many as there are. Where fewer captions are left, the rest are nothing but -1, with probability 0.
         """
-        count = min(self.neighbours, self.features.shape[0])
         likeness = self.likeness(style)
         if exclude is not None:
             likeness = likeness.masked_fill(exclude, -1.0)
+        if lent is not None:
+            closer = self.direction(style) @ lent.features.to(style).T + TRUST
+            likeness = torch.cat([likeness, closer], dim=1)
+        captions, numbers = self._captions(lent)
+        count = min(self.neighbours, likeness.shape[1])
         best, place = likeness.topk(min(VOTERS, likeness.shape[1]), dim=1)  # [b,k], best first
-        chance, order = self._count(best, self.caption[place]).topk(count, dim=1)
+        chance, order = self._count(best, numbers[place]).topk(count, dim=1)
         chosen = place.gather(1, order)  # [b,r]
-        tokens = self.tokens[languages[:, None], chosen]
-        tokens = torch.where((tokens < 0).all(dim=2, keepdim=True), self.tokens[0][chosen], tokens)
+        tokens = captions[languages[:, None], chosen]
+        tokens = torch.where((tokens < 0).all(dim=2, keepdim=True), captions[0][chosen], tokens)
         return tokens.masked_fill((chance <= 0).unsqueeze(2), -1), chance
 
     def _count(self, likeness: torch.Tensor, caption: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,10 @@
 """Turns class logits and styles into evidence: short runs of language-model tokens with a confidence.
 
-Two sources. *Names*: the encoder's class probabilities, added up to everyday names ("tabby", "Egyptian cat" -> "cat"),
-and the fine name where one class stands out. *Memory*: what the most similar of remembered pictures show
-(`neighbours`). Both speak the language of the answer. The tables are buffers of token ids and features, so a saved
-model carries them; this module has nothing to learn and knows nothing of the fusion.
+Three sources. *Names*: the encoder's class probabilities, added up to everyday names ("tabby", "Egyptian cat" ->
+"cat"), and the fine name where one class stands out, believed as far as `trust` says. *Memory*: what the most similar
+of remembered pictures show (`neighbours`). Both speak the language of the answer. *Things*: the same of each region of
+a picture, and where it is (`things`). The tables are buffers of token ids and features, so a saved model carries them;
+this module has nothing to learn itself and knows nothing of the fusion.
 
 Shapes: b batch, c classes, g everyday names, N pictures in memory, s width of the style, e evidence tokens, L
 languages.
@@ -11,96 +12,21 @@ languages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from vlbm.evidence.neighbours import VisualMemory
+from vlbm.evidence.neighbours import Lent, VisualMemory
+from vlbm.evidence.runs import CAPTION, FINE, GROUP, KIND, Evidence, Runs, lay_out
+from vlbm.evidence.things import ThingTable
+from vlbm.evidence.trust import ClassTrust, evened
 
 if TYPE_CHECKING:
     from vlbm.config import VLBMConfig
 
-GROUP, FINE, CAPTION = 0, 1, 2
-KINDS = 3
-START = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Evidence tokens of a batch of pictures.
-
-    Attributes:
-        tokens: token ids [b,e] int64; where `ends`, the run is over and the id is that of its last token.
-        previous: id of the token before, or START at the first of a run [b,e] int64.
-        kind: GROUP, FINE or CAPTION [b,e] int64.
-        rank: 0 for the likeliest run of its kind [b,e] int64.
-        confidence: probability of a name or caption [b,e].
-        ends: the slot says "this run is over" [b,e] bool.
-        mask: the slot is in use [b,e] bool.
-    """
-
-    tokens: torch.Tensor
-    previous: torch.Tensor
-    kind: torch.Tensor
-    rank: torch.Tensor
-    confidence: torch.Tensor
-    ends: torch.Tensor
-    mask: torch.Tensor
-
-    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Evidence:
-        """The same evidence with `change` applied to every tensor."""
-        return Evidence(**{f.name: change(getattr(self, f.name)) for f in fields(self)})
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """Evidence before it is laid out: r names and captions a picture.
-
-    Attributes:
-        tokens: token ids [b,r,l], padded with -1; a run of nothing but -1 is absent.
-        kind, rank, confidence: of each run [b,r] (see `Evidence`).
-    """
-
-    tokens: torch.Tensor
-    kind: torch.Tensor
-    rank: torch.Tensor
-    confidence: torch.Tensor
-
-
-def lay_out(found: Runs) -> Evidence:
-    """Runs of tokens as evidence slots, each run followed by its end."""
-    runs, kind, rank, confidence = found.tokens, found.kind, found.rank, found.confidence
-    b, r, length = runs.shape
-    tokens = torch.cat([runs, runs.new_full((b, r, 1), -1)], dim=2)  # [b,r,l+1]
-    previous = torch.cat([runs.new_full((b, r, 1), START), runs], dim=2)
-    used = tokens >= 0
-    ends = ~used & (previous >= 0)
-    tokens = torch.where(ends, previous, tokens)
-
-    def flat(value: torch.Tensor) -> torch.Tensor:
-        return value.unsqueeze(2).expand(b, r, length + 1).reshape(b, -1)
-
-    return _compact(
-        Evidence(
-            tokens=tokens.clamp_min(0).reshape(b, -1),
-            previous=previous.reshape(b, -1),
-            kind=flat(kind),
-            rank=flat(rank),
-            confidence=flat(confidence),
-            ends=ends.reshape(b, -1),
-            mask=(used | ends).reshape(b, -1),
-        )
-    )
-
-
-def _compact(evidence: Evidence) -> Evidence:
-    """Used slots first, and no more slots than the fullest picture needs: padding would cost in every fused layer."""
-    order = (~evidence.mask).to(torch.uint8).argsort(dim=1, stable=True)
-    most = int(evidence.mask.sum(dim=1).max()) if evidence.mask.numel() else 0
-    return evidence.map(lambda value: value.gather(1, order)[:, :most])
+# From this confidence on a name is enough, and the kind of thing is not said.
+NAMED = 0.5
 
 
 class EvidenceTable(nn.Module):
@@ -109,12 +35,17 @@ class EvidenceTable(nn.Module):
     Attributes:
         group_of_class: everyday name of each class [c].
         group_tokens: everyday names by language [L,g,l]; class_tokens: fine names, in the first language only [c,l].
+        kind_of_class: number of each class's kind, or -1 [c]; kind_tokens: kinds by language [L,k,l].
         memory: remembered pictures.
+        trust, kind_trust: in the names of classes, and in their kinds.
+        things: what tells regions apart; None in a model that does not look at regions.
     """
 
     group_of_class: torch.Tensor
     group_tokens: torch.Tensor
     class_tokens: torch.Tensor
+    kind_of_class: torch.Tensor
+    kind_tokens: torch.Tensor
 
     def __init__(self, config: VLBMConfig, *, classes: int, width: int) -> None:
         super().__init__()
@@ -124,7 +55,12 @@ class EvidenceTable(nn.Module):
         self.register_buffer("group_of_class", torch.zeros(named, dtype=torch.int32))
         self.register_buffer("group_tokens", torch.full((languages, g, config.name_tokens), -1, dtype=torch.int32))
         self.register_buffer("class_tokens", torch.full((named, config.name_tokens), -1, dtype=torch.int32))
+        k = config.class_kinds
+        self.register_buffer("kind_of_class", torch.full((classes if k else 0,), -1, dtype=torch.int32))
+        self.register_buffer("kind_tokens", torch.full((languages, k, config.name_tokens), -1, dtype=torch.int32))
         self.memory = VisualMemory(config, width=width)
+        self.trust, self.kind_trust = ClassTrust(width), ClassTrust(width)
+        self.things = ThingTable(config, style=width) if config.evidence_regions else None
 
     def forward(
         self,
@@ -134,7 +70,7 @@ class EvidenceTable(nn.Module):
         languages: torch.Tensor | None = None,
         exclude: torch.Tensor | None = None,
     ) -> Evidence:
-        """The evidence of pictures (see `find`)."""
+        """The evidence of whole pictures (see `find`)."""
         return lay_out(self.find(logits, style, languages=languages, exclude=exclude))
 
     def find(
@@ -144,6 +80,8 @@ class EvidenceTable(nn.Module):
         *,
         languages: torch.Tensor | None = None,
         exclude: torch.Tensor | None = None,
+        lent: Lent | None = None,
+        trusting: bool = False,
     ) -> Runs:
         """Look up names and captions of pictures.
 
@@ -152,11 +90,16 @@ class EvidenceTable(nn.Module):
             style: what pictures are compared by [b,s].
             languages: number of the language of each picture's names and captions [b]; default the first.
             exclude: pictures of the memory that may not be found, per picture [b,N] bool (leave-one-out in training).
+            lent: pictures that are in the memory for this look-up alone.
+            trusting: class probabilities are taken as they are (of made-up verdicts, which have no style).
         """
         b = style.shape[0]
         if languages is None:
             languages = torch.zeros(b, dtype=torch.long, device=style.device)
-        found = [*self._names(logits, languages), *self._remembered(style, languages, exclude)]
+        found = [
+            *self._names(logits, languages, None if trusting else style),
+            *self._remembered(style, languages, exclude, lent),
+        ]
         length = max((tokens.shape[2] for _, tokens, _ in found), default=1)
         padded = [nn.functional.pad(tokens, (0, length - tokens.shape[2]), value=-1) for _, tokens, _ in found]
         kinds = [torch.full_like(confidence, kind, dtype=torch.long) for kind, _, confidence in found]
@@ -175,20 +118,41 @@ class EvidenceTable(nn.Module):
         empty = classes.new_zeros(classes.shape[0], self.group_tokens.shape[1])
         return empty.index_add(1, self.group_of_class.long(), classes)
 
-    def _names(self, logits: torch.Tensor, languages: torch.Tensor) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+    def kind_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Class logits [b,c] -> probability of each kind of thing [b,k]."""
+        classes = logits.softmax(dim=-1)
+        known = self.kind_of_class >= 0
+        empty = classes.new_zeros(classes.shape[0], self.kind_tokens.shape[1])
+        return empty.index_add(1, self.kind_of_class.long()[known], classes[:, known])
+
+    def _names(
+        self, logits: torch.Tensor, languages: torch.Tensor, style: torch.Tensor | None
+    ) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
         if not self.group_tokens.shape[1]:
             return []
         probability, best = self.group_probabilities(logits).topk(self.groups, dim=1)
-        found = [(GROUP, self.group_tokens[languages[:, None], best], probability)]
+        found = [(GROUP, self.group_tokens[languages[:, None], best], self._believed(self.trust, probability, style))]
         if self.fine:
             probability, best = logits.softmax(dim=-1).topk(self.fine, dim=1)
-            spoken = (languages == 0)[:, None, None]
-            found.append((FINE, torch.where(spoken, self.class_tokens[best], -1), probability))
+            own, group = self.class_tokens[best], self.group_tokens[0][self.group_of_class.long()[best]]
+            said = (languages == 0)[:, None] & (own != group).any(dim=2)  # not what the everyday name says already
+            found.append((FINE, torch.where(said[..., None], own, -1), self._believed(self.trust, probability, style)))
+        if self.kind_tokens.shape[1]:
+            unsure = found[0][2].amax(dim=1) < NAMED  # a kind beside a sure name only makes one doubt it
+            probability, best = self.kind_probabilities(logits).topk(1, dim=1)
+            told = torch.where(unsure[:, None, None], self.kind_tokens[languages[:, None], best], -1)
+            found.append((KIND, told, self._believed(self.kind_trust, probability, style)))
         return found
 
+    def _believed(self, trust: ClassTrust, probability: torch.Tensor, style: torch.Tensor | None) -> torch.Tensor:
+        if style is None:
+            return probability
+        believed: torch.Tensor = trust(probability, evened(style, self.memory.mean, self.memory.scale))
+        return believed
+
     def _remembered(
-        self, style: torch.Tensor, languages: torch.Tensor, exclude: torch.Tensor | None
+        self, style: torch.Tensor, languages: torch.Tensor, exclude: torch.Tensor | None, lent: Lent | None
     ) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
-        if not self.memory.features.shape[0]:
+        if not self.memory.features.shape[0] and lent is None:
             return []
-        return [(CAPTION, *self.memory.find(style, languages, exclude=exclude))]
+        return [(CAPTION, *self.memory.find(style, languages, exclude=exclude, lent=lent))]

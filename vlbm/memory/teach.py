@@ -1,4 +1,4 @@
-"""Looking at pictures that shall be remembered, and lending a memory to a model.
+"""Looking at pictures that shall be remembered, and lending a memory to a model, for good or for single requests.
 
 A model that has a memory says of a picture what was said of those that look most alike (`vlbm.evidence.neighbours`), as
 far as its training taught it to believe that. Nothing is trained here.
@@ -18,9 +18,10 @@ from vlbm.data.records import Example
 from vlbm.data.stamps import noun_phrase
 from vlbm.errors import PictureError
 from vlbm.evidence.names import to_tokens
+from vlbm.evidence.neighbours import Lent
 from vlbm.fingerprint import fingerprint
 from vlbm.memory.index import Entry, Index
-from vlbm.pictures import open_picture
+from vlbm.perception import style_of
 
 Tell = Callable[[int, int], None]
 
@@ -47,13 +48,13 @@ def look_at(model: Any, processor: Any, examples: Sequence[Example], tell: Tell)
         for path in example.pictures:
             try:
                 data = path.read_bytes()
-                pixels = processor.image_processor(open_picture(data))["pixel_values"]
+                style = style_of(model, processor, data)
             except (PictureError, OSError) as error:
                 problems.append(f"{path}: {error}")
                 continue
             digest = hashlib.sha256(data).hexdigest()
             entries.append(Entry(example.target.strip(), example.language, digest, str(path)))
-            features.append(model.encode(pixels.to(model.device)).style[0].cpu())
+            features.append(style)
         tell(number, len(examples))
     width = model.config.encoder_spec.style
     found = torch.stack(features) if features else torch.zeros(0, width)
@@ -69,6 +70,23 @@ def attach(model: Any, processor: Any, index: Index) -> None:
     """
     if not index.entries:
         return
+    model.evidence.memory.lend(*_told(model, processor, index))
+    model.config.memory_pictures = len(model.evidence.memory.features)
+
+
+@torch.no_grad()
+def teach(model: Any, processor: Any, index: Index) -> Lent:
+    """A memory for requests that bring it along (`GenerationRequest.memory`); the model keeps nothing of it.
+
+    Raises:
+        MemoryUnusable: the memory is another encoder's.
+    """
+    taught: Lent = model.evidence.memory.taught(*_told(model, processor, index))
+    return taught
+
+
+def _told(model: Any, processor: Any, index: Index) -> tuple[torch.Tensor, torch.Tensor]:
+    """The style of each picture of an index [N,s], and what it shows, by language [L,N,l]."""
     index.check(encoder_identity(model, processor))
     told = dict[str, dict[str, str]]()
     for entry in index.entries:
@@ -80,6 +98,4 @@ def attach(model: Any, processor: Any, index: Index) -> None:
     # Whatever language it was told in, a caption is better than none: the first language stands in for all.
     rows = [[captions.get(languages[0], next(iter(captions.values()))) for captions in told.values()]]
     rows += [[captions.get(language, "") for captions in told.values()] for language in languages[1:]]
-    tokens = torch.stack([to_tokens(row, processor.tokenizer, length) for row in rows])
-    model.evidence.memory.lend(features, tokens)
-    model.config.memory_pictures = len(model.evidence.memory.features)
+    return features, torch.stack([to_tokens(row, processor.tokenizer, length) for row in rows])

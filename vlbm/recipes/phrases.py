@@ -91,6 +91,9 @@ class Wording:
         what, describe: a sure answer to a phrase with an article, and to one without.
         likely, guess, two: an answer that is less sure, one that is a guess, and a guess between two.
         unknown: nothing is known.
+        maybe: a guess in a caption.
+        kind: an answer that knows no more than the kind of thing.
+        both: joins the last two of several things.
     """
 
     articles: tuple[str, ...]
@@ -100,6 +103,9 @@ class Wording:
     guess: str
     two: str
     unknown: str
+    maybe: str
+    kind: str
+    both: str
 
 
 WORDINGS = {
@@ -111,6 +117,9 @@ WORDINGS = {
         "I am not sure. It could be {}.",
         "I am not sure. It could be {} or {o}.",
         "I cannot tell what is in this picture.",
+        "Maybe {}.",
+        "I am not sure what it is. It seems to be {}.",
+        "and",
     ),
     "es": Wording(
         ("un ", "una ", "unos ", "unas ", "el ", "la "),
@@ -120,6 +129,9 @@ WORDINGS = {
         "No estoy seguro. Podría ser: {}.",
         "No estoy seguro. Podría ser: {} o {o}.",
         "No puedo decir qué hay en esta imagen.",
+        "Quizá {}.",
+        "No sé qué es exactamente. Parece ser: {}.",
+        "y",
     ),
     "fr": Wording(
         ("un ", "une ", "des ", "le ", "la ", "du "),
@@ -129,6 +141,9 @@ WORDINGS = {
         "Je ne suis pas sûr. Ce pourrait être : {}.",
         "Je ne suis pas sûr. Ce pourrait être : {} ou {o}.",
         "Je ne peux pas dire ce qu'il y a sur cette image.",
+        "Peut-être {}.",
+        "Je ne sais pas exactement ce que c'est. On dirait : {}.",
+        "et",
     ),
     "de": Wording(
         ("ein ", "eine ", "einen ", "der ", "die ", "das "),
@@ -138,6 +153,9 @@ WORDINGS = {
         "Ich bin nicht sicher. Es könnte sein: {}.",
         "Ich bin nicht sicher. Es könnte sein: {} oder {o}.",
         "Ich kann nicht sagen, was auf diesem Bild ist.",
+        "Vielleicht {}.",
+        "Ich weiß nicht genau, was es ist. Es ist wohl: {}.",
+        "und",
     ),
     "it": Wording(
         ("un ", "uno ", "una ", "un'", "il ", "la ", "dei ", "delle "),
@@ -147,6 +165,9 @@ WORDINGS = {
         "Non sono sicuro. Potrebbe essere: {}.",
         "Non sono sicuro. Potrebbe essere: {} o {o}.",
         "Non so dire che cosa c'è in questa immagine.",
+        "Forse {}.",
+        "Non so che cosa sia di preciso. Sembra essere: {}.",
+        "e",
     ),
     "pt": Wording(
         ("um ", "uma ", "uns ", "umas ", "o ", "a "),
@@ -156,6 +177,9 @@ WORDINGS = {
         "Não tenho certeza. Pode ser: {}.",
         "Não tenho certeza. Pode ser: {} ou {o}.",
         "Não consigo dizer o que há nesta imagem.",
+        "Talvez {}.",
+        "Não sei exatamente o que é. Parece ser: {}.",
+        "e",
     ),
 }
 
@@ -172,19 +196,26 @@ class Belief:
         confidence: in [0,1], how well the evidence supports it.
         fine: a finer name where one is likely (English only).
         other: the next likely thing, for an unsure answer.
+        kind: what kind of thing it is, where it has no name.
     """
 
     phrase: str | None
     confidence: float
     fine: str | None = None
     other: str | None = None
+    kind: str | None = None
 
 
 def answer(kind: Kind, belief: Belief, language: str = "en") -> str:
     """The answer to a question of a kind in a language."""
     wording, phrase = WORDINGS[language], belief.phrase
+    caption, end = kind in ("short", "alt"), "" if kind == "alt" else "."
+    if belief.kind:
+        return f"{(wording.maybe if caption else wording.kind).format(belief.kind)[:-1]}{end}"
     if phrase is None or belief.confidence < GUESS:
         return wording.unknown
+    if caption and belief.confidence < SURE:
+        return f"{wording.maybe.format(phrase)[:-1]}{end}"
     if belief.confidence < LIKELY:
         if belief.other and belief.other != phrase:
             return wording.two.replace("{o}", belief.other).replace("{}", phrase)
@@ -192,12 +223,21 @@ def answer(kind: Kind, belief: Belief, language: str = "en") -> str:
     bare = not phrase.lower().startswith(wording.articles)
     if belief.confidence < SURE:
         return _plural(wording.likely[bare].format(phrase), phrase, language)
-    if kind in ("short", "alt"):
-        return f"{phrase[0].upper()}{phrase[1:]}{'.' if kind == 'short' else ''}"
+    if caption:
+        return f"{phrase[0].upper()}{phrase[1:]}{end}"
     if kind == "what":
         return _plural(wording.what[bare].format(phrase), phrase, language)
     sure = wording.describe[bare].format(phrase)
     return f"{sure} It looks like {belief.fine}." if belief.fine and language == "en" else sure
+
+
+DETAILED = (
+    "Describe the picture in detail.",
+    "Describe this image in detail.",
+    "Give a detailed description of the picture.",
+    "Write a detailed caption.",
+    "Describe everything you see.",
+)
 
 
 def _plural(text: str, phrase: str, language: str) -> str:

@@ -11,32 +11,43 @@ Shapes: r runs, n cells, d_v encoder width, c classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from vlbm.data.english import indefinite
-from vlbm.data.scene_questions import Skill, ask
+from vlbm.data.scene_captions import detailed, listed, shown
+from vlbm.data.scene_questions import Asked, Skill, ask
 from vlbm.engine.request import Message
 from vlbm.engine.text import render
-from vlbm.evidence.names import Names, names_in, to_tokens
-from vlbm.evidence.table import CAPTION, GROUP, Runs, lay_out
+from vlbm.evidence.kinds import KINDS
+from vlbm.evidence.names import names_in, to_tokens
+from vlbm.evidence.runs import CAPTION, GROUP, THING
 from vlbm.perception import Visual
-from vlbm.recipes.evidence import Account, Reader, believed, harder
-from vlbm.recipes.phrases import QUESTIONS, Belief, answer
-from vlbm.recipes.pictures import LANGUAGES, Picture, without_article
-from vlbm.recipes.renderings import NOTHING, Encoded, Rendering
-from vlbm.recipes.scenes import Scenes
+from vlbm.recipes.evidence import Account, Reader, bears_out, believed, harder
+from vlbm.recipes.material import Material
+from vlbm.recipes.phrases import DETAILED, QUESTIONS, WORDINGS, Belief, answer
+from vlbm.recipes.pictures import LANGUAGES, without_article
+from vlbm.recipes.renderings import NOTHING
 from vlbm.tasks import LANGUAGES as CALLED
 from vlbm.tasks import question
 from vlbm.training.encoded import Encoded as Example
 
-SHARES = {"picture": 0.36, "translate": 0.08, "class": 0.18, "lesson": 0.08, "scene": 0.26, "other": 0.04}
+SHARES = {
+    "picture": 0.44,
+    "translate": 0.06,
+    "class": 0.10,
+    "lesson": 0.05,
+    "scene": 0.24,
+    "several": 0.07,
+    "other": 0.04,
+}
 SKILLS: dict[Skill, float] = {"presence": 0.34, "colour": 0.22, "count": 0.2, "position": 0.2, "largest": 0.04}
 ENGLISH = 0.45
+TRIES = 8
 ENDLESS = 10_000_000
 ADJECTIVES = (
     "red",
@@ -53,32 +64,10 @@ ADJECTIVES = (
     "striped",
     "my",
 )
-QUESTION = "<|im_start|>user"
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What examples are drawn from: encoded renderings of pictures and scenes, and the names of classes.
-
-    Attributes:
-        pictures, rows, seen: the pictures, their renderings, and what the encoder saw of those.
-        allowed: the renderings that may be asked about.
-        scenes, scenes_seen, scene_numbers: composed scenes, and which of them may be asked about.
-        names: of classes; `classifier`: their directions [c,d_v]; `groups`: the everyday names that may be said.
-        others: questions that have nothing to do with a picture, and the token ids of their answers.
-    """
-
-    pictures: Sequence[Picture]
-    rows: Sequence[Rendering]
-    seen: Encoded
-    allowed: Sequence[int]
-    scenes: Scenes
-    scenes_seen: Encoded
-    scene_numbers: Sequence[int]
-    names: Names
-    classifier: torch.Tensor
-    groups: Sequence[int]
-    others: Sequence[tuple[str, tuple[int, ...]]]
+Made = TypeVar("Made")
+Change = Callable[[Visual], Visual]
 
 
 class Samples(Sequence[Example]):
@@ -90,11 +79,21 @@ class Samples(Sequence[Example]):
         processor: the model's.
         seed: of all that is drawn.
         count: how many there are.
+        change: what is seen is changed so, for comparisons.
     """
 
-    def __init__(self, material: Material, reader: Reader, processor: Any, *, seed: int, count: int = ENDLESS) -> None:
+    def __init__(
+        self,
+        material: Material,
+        reader: Reader,
+        processor: Any,
+        *,
+        seed: int,
+        count: int = ENDLESS,
+        change: Change | None = None,
+    ) -> None:
         self.material, self.reader, self.processor = material, reader, processor
-        self.seed, self.many = seed, count
+        self.seed, self.many, self.change = seed, count, change
         directions = torch.nn.functional.normalize(material.classifier, dim=1)
         self.alike = directions @ directions.T  # [c,c]
         self.members = [
@@ -102,6 +101,8 @@ class Samples(Sequence[Example]):
             for place in range(len(material.names.groups))
         ]
         self.spoken = {language: names_in(language) for language in LANGUAGES}
+        known = {tag for picture in material.pictures for tag in picture.phrases}
+        self.others = [tag for tag in LANGUAGES[1:] if tag in known]
         self.empty = [n for n, row in enumerate(material.rows) if row.picture == NOTHING]
         self.things = [thing.name for thing in material.scenes.things]
         self.similar = _similar(reader, set(self.things))
@@ -124,6 +125,7 @@ class Samples(Sequence[Example]):
             "class": self.named_class,
             "lesson": self.lesson,
             "scene": self.scene,
+            "several": self.several,
             "other": self.other,
         }
         return makers[source](rng)
@@ -139,14 +141,16 @@ class Samples(Sequence[Example]):
         shown = self.material.pictures[owner]
         exclude = self.reader.without(owner, shown.phrases["en"], shown.concept, rng)
         account = harder(self._read(row, language, exclude), rng)
-        return self._named(row, account, believed(account, shown.phrases["en"], shown.concept), language, rng)
+        number = self.material.kind(owner)
+        kind = None if number is None else KINDS[number].phrases["en"]
+        return self._named(row, account, believed(account, shown.phrases["en"], shown.concept, kind), language, rng)
 
     def translation(self, rng: np.random.Generator) -> Example:
         """What a rendering shows, to be translated; at times by its bare kind alone."""
         while True:
             row = self._row(rng)
             owner = self.material.rows[row].picture
-            language = str(rng.choice(LANGUAGES[1:]))
+            language = str(rng.choice(self.others))
             if owner != NOTHING and language in self.material.pictures[owner].phrases:
                 break
         shown = self.material.pictures[owner]
@@ -175,7 +179,7 @@ class Samples(Sequence[Example]):
         account = harder(replace(account, runs=replace(account.runs, confidence=confidence)), rng, keep=GROUP)
         name = indefinite(self.material.names.groups[group])
         belief = believed(account, name, "\0")
-        visual = Visual(self._class_grid(true, rng), lay_out(_batched(account.runs)), self._hidden(rng, 0.3))
+        visual = Visual(self._class_grid(true, rng), account.laid_out(), self._hidden(rng, 0.3))
         return self._example(*self._question(belief, language, rng), visual)
 
     def lesson(self, rng: np.random.Generator) -> Example:
@@ -195,26 +199,72 @@ class Samples(Sequence[Example]):
         runs.confidence[captions] = torch.cat(
             [torch.tensor([sure]), others * (1 - sure) / max(1.0, float(others.sum()) / 0.6)]
         )
+        runs.confidence[runs.kind == THING] *= 1 - sure
         runs.confidence[~captions] *= float(rng.uniform(0.3, 1))
         spoken = (*account.spoken[:place], name, *account.spoken[place + 1 :])
         account = harder(
-            Account(runs, (*account.english[:place], "\0", *account.english[place + 1 :]), spoken), rng, keep=CAPTION
+            replace(account, english=(*account.english[:place], "\0", *account.english[place + 1 :]), spoken=spoken),
+            rng,
+            keep=CAPTION,
         )
         return self._named(row, account, Belief(name, sure), language, rng)
 
     def scene(self, rng: np.random.Generator) -> Example:
         """A question about a composed scene."""
-        while True:
-            number = int(rng.choice(self.material.scene_numbers))
+
+        def asked(number: int) -> Asked | None:
             skill: Skill = str(rng.choice(list(SKILLS), p=list(SKILLS.values())))  # type: ignore[assignment]
+            return ask(self.material.scenes.facts(number), skill, rng, names=self.things, similar=self.similar)
+
+        number, account, made = self._scene("en", rng, asked)
+        return self._example(made.question, made.answer, self._scene_visual(number, account, rng))
+
+    def several(self, rng: np.random.Generator) -> Example:
+        """What a scene shows: all its things, in English at times with their colours and places."""
+        language = self._language(rng)
+
+        def phrase(number: int) -> str | None:
             facts = self.material.scenes.facts(number)
-            asked = ask(facts, skill, rng, names=self.things, similar=self.similar)
-            if asked is not None:
+            if facts.kind == "count":
+                return shown(facts) if language == "en" else None
+            phrases = [self.material.pictures[thing.source].phrases.get(language) for thing in facts.placed]
+            sayable = [phrase for phrase in phrases if phrase]
+            return listed(sayable, WORDINGS[language].both) if len(sayable) == len(phrases) else None
+
+        number, account, made = self._scene(language, rng, phrase)
+        visual = self._scene_visual(number, account, rng)
+        if language == "en" and rng.random() < 0.4:
+            return self._example(str(rng.choice(DETAILED)), detailed(self.material.scenes.facts(number)), visual)
+        return self._example(*self._question(Belief(made, 1.0), language, rng), visual)
+
+    def _scene(
+        self, language: str, rng: np.random.Generator, make: Callable[[int], Made | None]
+    ) -> tuple[int, Account, Made]:
+        """A scene of which something can be made, its evidence, and what is made.
+
+        Of a few such scenes it is the first whose things were all seen: else what is said of it would be a guess.
+        """
+        found: tuple[int, Account, Made] | None = None
+        tries = 0
+        while found is None or tries < TRIES:
+            number = int(rng.choice(self.material.scene_numbers))
+            made = make(number)
+            if made is None:
+                continue
+            tries += 1
+            seen, cuts = self.material.scenes_seen, self.material.scenes_cuts
+            account = self.reader.read(
+                seen.logits[number], seen.style[number], LANGUAGES.index(language), sighted=cuts.of(number)
+            )
+            found = number, harder(account, rng, keep=THING), made
+            placed = self.material.scenes.facts(number).placed
+            if len(cuts.of(number).scores) == len(placed) and bears_out(account, [thing.name for thing in placed]):
                 break
-        seen = self.material.scenes_seen
-        account = harder(self.reader.read(seen.logits[number], seen.style[number], 0), rng)
-        visual = Visual(seen.grid[number : number + 1].float(), lay_out(_batched(account.runs)))
-        return self._example(asked.question, asked.answer, visual)
+        return found
+
+    def _scene_visual(self, number: int, account: Account, rng: np.random.Generator) -> Visual:
+        grid = self.material.scenes_seen.grid[number : number + 1].float()
+        return Visual(grid, account.laid_out(), self._hidden(rng, 0.2))
 
     def other(self, rng: np.random.Generator) -> Example:
         """A question that has nothing to do with its picture."""
@@ -241,15 +291,16 @@ class Samples(Sequence[Example]):
         return int(self.material.allowed[int(rng.integers(len(self.material.allowed)))])
 
     def _language(self, rng: np.random.Generator) -> str:
-        return "en" if rng.random() < ENGLISH else str(rng.choice(LANGUAGES[1:]))
+        return "en" if rng.random() < ENGLISH else str(rng.choice(self.others))
 
     def _read(self, row: int, language: str, exclude: torch.Tensor | None) -> Account:
-        seen = self.material.seen
-        return self.reader.read(seen.logits[row], seen.style[row], LANGUAGES.index(language), exclude)
+        seen, cuts = self.material.seen, self.material.cuts
+        number = LANGUAGES.index(language)
+        return self.reader.read(seen.logits[row], seen.style[row], number, sighted=cuts.of(row), exclude=exclude)
 
     def _visual(self, row: int, account: Account, rng: np.random.Generator) -> Visual:
         grid = self.material.seen.grid[row : row + 1].float()
-        return Visual(grid, lay_out(_batched(account.runs)), self._hidden(rng, 0.2))
+        return Visual(grid, account.laid_out(), self._hidden(rng, 0.2))
 
     def _hidden(self, rng: np.random.Generator, share: float) -> torch.Tensor:
         """Cells that are seen [1,n]: all, or at times none, so that evidence is read without the grid too."""
@@ -264,7 +315,10 @@ class Samples(Sequence[Example]):
         return grid[None]
 
     def _named(self, row: int, account: Account, belief: Belief, language: str, rng: np.random.Generator) -> Example:
-        return self._example(*self._question(belief, language, rng), self._visual(row, account, rng))
+        visual = self._visual(row, account, rng)
+        if language == "en" and rng.random() < 0.05:
+            return self._example(str(rng.choice(DETAILED)), answer("describe", belief, language), visual)
+        return self._example(*self._question(belief, language, rng), visual)
 
     def _question(self, belief: Belief, language: str, rng: np.random.Generator) -> tuple[str, str]:
         """A question in the answer's language, or in English with the language's name; and its answer."""
@@ -277,12 +331,11 @@ class Samples(Sequence[Example]):
         return asked, answer(kind, belief, language)
 
     def _example(self, asked: str, target: str, visual: Visual) -> Example:
-        ids = render(self.processor, [Message("user", asked)])
-        start = self.processor.fusion_start(ids)
-        tokenizer = self.processor.tokenizer
-        begin = _last(ids, tokenizer(QUESTION, add_special_tokens=False)["input_ids"])
+        ids = render(self.processor, [Message("user", asked)], pictured=True)
+        begin, tokenizer = self.processor.fusion_start(ids), self.processor.tokenizer  # the question's header
+        visual = self.change(visual) if self.change else visual
         wanted = [*tokenizer(target, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        return Example(tuple(ids[begin:]), tuple(wanted), start - begin, (visual,))
+        return Example(tuple(ids[begin:]), tuple(wanted), 0, (visual,))
 
 
 def _similar(reader: Reader, names: set[str]) -> dict[str, list[str]]:
@@ -293,11 +346,3 @@ def _similar(reader: Reader, names: set[str]) -> dict[str, list[str]]:
     means = torch.nn.functional.normalize(means, dim=1)
     order = (means @ means.T).argsort(dim=1, descending=True)[:, 3:11]
     return {name: [known[int(place)] for place in row] for name, row in zip(known, order, strict=True)}
-
-
-def _batched(runs: Runs) -> Runs:
-    return Runs(runs.tokens[None], runs.kind[None], runs.rank[None], runs.confidence[None])
-
-
-def _last(ids: Sequence[int], wanted: Sequence[int]) -> int:
-    return next(n for n in range(len(ids) - len(wanted), -1, -1) if list(ids[n : n + len(wanted)]) == list(wanted))

@@ -21,9 +21,12 @@ DRAWN = 12
 
 
 def things(pictures: Sequence[Picture], split: str) -> list[Thing]:
-    """The cut-outs of a split whose English phrase ends with what they show: those can be asked for by that word."""
-    named = [(p, p.concept) for p in pictures if p.split == split and p.phrases["en"].lower().endswith(p.concept)]
-    return [Thing.of(name, read_cutout(picture.path)) for picture, name in named if name.isalpha()]
+    """The cut-outs of a split whose English phrase ends with what they show: those can be asked for by that word.
+
+    The source of each is its picture's number.
+    """
+    named = [(n, p) for n, p in enumerate(pictures) if p.split == split and p.phrases["en"].lower().endswith(p.concept)]
+    return [Thing.of(p.concept, read_cutout(p.path), source=n) for n, p in named if p.concept.isalpha()]
 
 
 class Scenes:

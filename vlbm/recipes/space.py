@@ -41,6 +41,7 @@ def fit_space(
     remembered: Sequence[bool],
     owner: Sequence[int],
     stranger: Sequence[bool],
+    asked: Sequence[bool],
     tell: Callable[[int, int], None],
 ) -> Space:
     """Fit space and vote to renderings.
@@ -54,7 +55,8 @@ def fit_space(
         concept: its kind: others of a pair's kind do not count as wrong.
         remembered: the memory has it.
         owner: the picture that each is a rendering of: it is not found by itself.
-        stranger: by the hand that the vote is fitted on.
+        stranger: by the hand that the blind space has not seen.
+        asked: the vote is fitted on it.
         tell: is told steps done and in all.
     """
     mean, scale = style.mean(dim=0), 1 / (style.std(dim=0) + 1e-3)
@@ -67,7 +69,7 @@ def fit_space(
         lambda done, total: tell(done, 2 * total),
     )
     blind = normalize(inputs @ half.T, dim=1)
-    vote = _vote(blind, thing, remembered, owner, [n for n, strange in enumerate(stranger) if strange])
+    vote = _vote(blind, thing, remembered, owner, [n for n, one in enumerate(asked) if one])
     matrix = _contrast(inputs, thing, concept, lambda done, total: tell(total + done, 2 * total))
     return Space(mean, scale, matrix, vote)
 

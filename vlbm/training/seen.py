@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from vlbm.evidence.table import Evidence
+from vlbm.evidence.runs import Evidence
 from vlbm.fingerprint import fingerprint
 from vlbm.perception import Visual
 from vlbm.pictures import open_picture

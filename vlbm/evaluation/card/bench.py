@@ -30,9 +30,9 @@ from vlbm.evidence.names import imagenet_names
 from vlbm.language import context_tokens
 from vlbm.perception import Visual
 from vlbm.pictures import open_picture
+from vlbm.recipes.pictures import LANGUAGES
 from vlbm.training.encoded import encode
 
-LANGUAGES = ("en", "es", "fr", "de", "it", "pt")
 PREPARE = "vlbm data prepare " + " ".join(f"--language {language}" for language in LANGUAGES)
 LABELS = 5
 
@@ -69,6 +69,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self._glances = dict[str, Seen]()
+        self._visuals = dict[tuple[str, str], Visual]()
 
     def some(self, items: Sequence[Item], most: int) -> list[Item]:
         """At most so many of them, and of the limit, drawn by the seed, in a random order that it decides as well."""
@@ -117,12 +118,15 @@ class Bench:
 
     @torch.inference_mode()
     def see(self, picture: bytes, language: str) -> Visual:
-        """What the model sees of a picture, with evidence in a language, or in its first one."""
-        seen, known = self.glance(picture), self.processor.languages
-        number = self.processor.language_number(language if language in known else known[0])
-        languages = torch.tensor([number], device=self.model.device)
-        evidence = self.model.evidence(seen.logits, seen.style, languages=languages)
-        return Visual(seen.grid, evidence).to("cpu")
+        """What the model sees of a picture, with evidence in a language, or in its first one; kept."""
+        known = self.processor.languages
+        spoken = language if language in known else known[0]
+        key = (hashlib.sha256(picture).hexdigest(), spoken)
+        if key not in self._visuals:
+            pixels = self.processor.image_processor(open_picture(picture))["pixel_values"].to(self.model.device)
+            number = torch.tensor([self.processor.language_number(spoken)], device=self.model.device)
+            self._visuals[key] = self.model.look(pixels, languages=number).to("cpu")
+        return self._visuals[key]
 
     def ask(
         self,

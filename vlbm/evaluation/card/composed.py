@@ -43,14 +43,14 @@ def scenes(bench: Bench) -> Section:
     found = Scenes(things(pictures(bench.data, bench.tell), TRAIN), seed=SEED + bench.seed)
     figures, rows = list[Figure](), list[Row]()
     for skill, target in TARGETS.items():
-        posed = list(islice(_posed(found, skill, bench.seed), min(MOST, bench.limit or MOST)))
+        posed = list(islice(posed_scenes(found, skill, bench.seed), min(MOST, bench.limit or MOST)))
         own = _say(bench, skill, posed, [one.picture for one in posed])
         others = [posed[(place + 1) % len(posed)].picture for place in range(len(posed))]
         swapped = _say(bench, f"{skill}, {SHUFFLED}", posed, others)
         without = _say(bench, f"{skill}, {NONE}", posed, [None] * len(posed))
         labelled = [with_labels(bench.labels(one.picture), one.asked.question) for one in posed]
         said = {SHUFFLED: swapped, NONE: without, PROMPTED: bench.bare(f"Scenes, {skill}, {PROMPTED}", labelled)}
-        measured = share(_right(posed, own))
+        measured = share(right(posed, own))
         chance = 100 * sum(1 / len(one.asked.choices) for one in posed) / len(posed)
         figures.append(
             Figure(
@@ -59,7 +59,7 @@ def scenes(bench: Bench) -> Section:
                 unit="%",
                 count=len(posed),
                 measured=measured,
-                baselines={way: share(_right(posed, texts)) for way, texts in said.items()},
+                baselines={way: share(right(posed, texts)) for way, texts in said.items()},
                 met=measured.value >= target,
             )
         )
@@ -81,7 +81,7 @@ def scenes(bench: Bench) -> Section:
     )
 
 
-def _posed(found: Scenes, skill: Skill, seed: int) -> Iterator[Shown]:
+def posed_scenes(found: Scenes, skill: Skill, seed: int) -> Iterator[Shown]:
     """Questions of a skill without end."""
     names = [thing.name for thing in found.things]
     wanted = KINDS.index(KIND[skill])
@@ -103,5 +103,6 @@ def _say(bench: Bench, stage: str, posed: Sequence[Shown], pictures: Sequence[by
     return [answer.text for answer in bench.ask(f"Scenes, {stage}", asked, max_tokens=24)]
 
 
-def _right(posed: Sequence[Shown], said: Sequence[str]) -> list[bool]:
+def right(posed: Sequence[Shown], said: Sequence[str]) -> list[bool]:
+    """Which answers are right."""
     return [is_right(one.asked, text) for one, text in zip(posed, said, strict=True)]

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from vlbm.data.records import Example
 from vlbm.data.splits import CONCEPTS, RENDERINGS
-from vlbm.evaluation.card.bench import LANGUAGES, Bench, with_labels
+from vlbm.evaluation.card.bench import Bench, with_labels
 from vlbm.evaluation.card.section import Figure, Row, Section
 from vlbm.evaluation.card.things import NEAREST, NONE, PROMPTED, SHUFFLED
 from vlbm.evaluation.confidence import Interval, bootstrap_mean
 from vlbm.evaluation.naming import Posed
 from vlbm.evaluation.scores import chrf, sentence_chrf
 from vlbm.evaluation.swaps import deranged
+from vlbm.recipes.pictures import LANGUAGES
 from vlbm.tasks import LANGUAGES as NAMES
 from vlbm.tasks import question
 

@@ -1,6 +1,7 @@
 """What each kind of evidence gives: things named without it, by the same trained model.
 
-It knows what is seen, not how it was trained: a model that was trained without a part may make up for it.
+Regions are named by classes and memory too. It knows what is seen, not how it was trained: a model that was trained
+without a part may make up for it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from vlbm.evaluation.card.section import Figure, Section, share
 from vlbm.evaluation.card.things import Thing
 from vlbm.evaluation.naming import Posed
 from vlbm.evaluation.photos import foreign_photos
-from vlbm.evidence.table import CAPTION, FINE, GROUP
+from vlbm.evidence.runs import ALL, CAPTION, FINE, GROUP, THING
 from vlbm.perception import Visual
 
 MOST = 100
@@ -41,8 +42,12 @@ def without_grid(visual: Visual) -> Visual:
 WAYS: dict[str, Callable[[Visual], Visual]] = {
     "without names of classes": without(GROUP, FINE),
     "without the visual memory": without(CAPTION),
+    "without regions": without(*range(THING, ALL)),
     "without the grid": without_grid,
-    "the grid alone": without(GROUP, FINE, CAPTION),
+    "names of classes alone": without(*range(CAPTION, ALL)),
+    "the visual memory alone": without(GROUP, FINE, *range(THING, ALL)),
+    "regions alone": without(GROUP, FINE, CAPTION),
+    "the grid alone": without(*range(ALL)),
 }
 
 

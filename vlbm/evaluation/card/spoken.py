@@ -21,9 +21,10 @@ from vlbm.evaluation.card.section import Figure, Row, Section, share
 from vlbm.evaluation.card.things import NONE, PROMPTED, SHUFFLED
 from vlbm.evaluation.naming import QUESTION, Posed
 from vlbm.evidence.names import Names, imagenet_names
+from vlbm.evidence.runs import lay_out
 from vlbm.language import context_tokens
 from vlbm.perception import Visual
-from vlbm.recipes.packaged import unspoken
+from vlbm.recipes.material import unspoken
 from vlbm.recipes.pictures import pictures
 from vlbm.training.encoded import encode
 
@@ -117,8 +118,8 @@ def _say(bench: Bench, stage: str, verdicts: Sequence[torch.Tensor]) -> list[str
     unseen = torch.zeros(seen.grid.shape[:2], dtype=torch.bool)  # a blank grid would say that there is nothing
     rows = []
     for verdict in verdicts:
-        evidence = model.evidence(verdict[None].to(model.device), seen.style, exclude=forgotten)
-        rows.append(encode(processor, asked, [Visual(seen.grid, evidence, unseen)], context=context))
+        runs = model.evidence.find(verdict[None].to(model.device), seen.style, exclude=forgotten, trusting=True)
+        rows.append(encode(processor, asked, [Visual(seen.grid, lay_out(runs), unseen)], context=context))
     return answer(
         model,
         processor.tokenizer,

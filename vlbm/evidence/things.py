@@ -1,0 +1,172 @@
+"""The things in a picture, one by one: regions of it, looked up like whole pictures, as evidence about each.
+
+Regions that look alike are one thing that is there several times. Names are in the language of the answer, marks
+(`marks`) in the first language only.
+
+It knows regions, styles and token ids, not pictures. The finder, the colours and the words are trained or filled by
+`vlbm.recipes`.
+
+Shapes: b batch, r regions of one picture, s width of the style, c classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import nn
+
+from vlbm.data.colours import COLOURS
+from vlbm.evidence.marks import ARTICLES, WORDS, Thing, marks_of, runs_of, slots_of
+from vlbm.evidence.regions import RegionFinder
+from vlbm.evidence.runs import Evidence, Runs
+from vlbm.evidence.trust import evened
+
+if TYPE_CHECKING:
+    from vlbm.config import VLBMConfig
+    from vlbm.evidence.neighbours import Lent
+    from vlbm.evidence.table import EvidenceTable
+
+# Regions whose directions in the memory's space are this alike show the same.
+ALIKE = 0.6
+
+
+class Sighted(NamedTuple):
+    """One picture's regions: boxes [r,4], scores [r], styles [r,s], class logits [r,c]."""
+
+    boxes: torch.Tensor
+    scores: torch.Tensor
+    style: torch.Tensor
+    logits: torch.Tensor
+
+
+class ThingTable(nn.Module):
+    """Finds regions, and tells what is in them.
+
+    Attributes:
+        finder: of regions.
+        colour_weight, colour_bias: linear classifier of a region's colour by its evened style [colours,s], [colours].
+        words, articles: token id of each of WORDS and of ARTICLES; -1 where there is none.
+    """
+
+    words: torch.Tensor
+    articles: torch.Tensor
+    colour_weight: torch.Tensor
+    colour_bias: torch.Tensor
+
+    def __init__(self, config: VLBMConfig, *, style: int) -> None:
+        super().__init__()
+        self.most = config.evidence_regions
+        self.finder = RegionFinder(config.encoder_spec.width, config.encoder_spec.cells)
+        self.register_buffer("colour_weight", torch.zeros(len(COLOURS), style))
+        self.register_buffer("colour_bias", torch.zeros(len(COLOURS)))
+        self.register_buffer("words", torch.full((len(WORDS),), -1, dtype=torch.int32))
+        self.register_buffer("articles", torch.full((len(ARTICLES),), -1, dtype=torch.int32))
+
+    def describe(
+        self,
+        pictures: Sequence[Sighted],
+        table: EvidenceTable,
+        *,
+        languages: torch.Tensor,
+        exclude: torch.Tensor | None = None,
+        lent: Lent | None = None,
+    ) -> tuple[Runs, Evidence]:
+        """The things of pictures: a run for each name, and marks.
+
+        Args:
+            pictures: regions of each of b pictures.
+            table: where names are looked up.
+            languages: number of each picture's language [b].
+            exclude: pictures that the memory may not find, per picture [b,N] bool.
+            lent: pictures that are in the memory for this look-up alone.
+        """
+        found = [
+            self.things(
+                one,
+                table,
+                int(languages[row]),
+                exclude=None if exclude is None else exclude[row : row + 1],
+                lent=lent,
+            )
+            for row, one in enumerate(pictures)
+        ]
+        return self.laid(found, languages)
+
+    def laid(self, found: Sequence[Sequence[Thing]], languages: torch.Tensor) -> tuple[Runs, Evidence]:
+        """The things of each of b pictures as runs and marks."""
+        words, articles = dict(zip(WORDS, self.words.tolist(), strict=True)), self.articles.tolist()
+        marked = [
+            marks_of(things, words, articles) if int(languages[row]) == 0 else [] for row, things in enumerate(found)
+        ]
+        return runs_of(found), slots_of(marked)
+
+    def things(
+        self,
+        sighted: Sighted,
+        table: EvidenceTable,
+        language: int,
+        *,
+        exclude: torch.Tensor | None = None,
+        lent: Lent | None = None,
+    ) -> list[Thing]:
+        """The things in one picture's regions, the surest first."""
+        if not len(sighted.scores):
+            return []
+        kin = self._kin(table.memory.direction(sighted.style))
+        style, logits = (torch.stack([value[k].mean(dim=0) for k in kin]) for value in (sighted.style, sighted.logits))
+        sure, colours = self._colours(style, table).max(dim=1)
+        found = dict[tuple[int, ...], Thing]()
+        for place, (first, name, chance) in enumerate(self._named(style, logits, table, language, exclude, lent)):
+            members = kin[place]
+            thing = Thing(
+                name=name,
+                first=first,
+                confidence=chance * float(sighted.scores[members[0]]),
+                boxes=tuple(tuple(box) for box in sighted.boxes[members].tolist()),
+                colour=(int(colours[place]), float(sure[place])),
+            )
+            known = found.get(first)
+            found[first] = thing if known is None else known.and_also(thing)
+        return sorted((thing for thing in found.values() if thing.name), key=lambda thing: -thing.confidence)
+
+    def _colours(self, style: torch.Tensor, table: EvidenceTable) -> torch.Tensor:
+        """Probability of each colour of r things [r,colours]."""
+        even = evened(style, table.memory.mean, table.memory.scale)
+        return (even @ self.colour_weight.to(style.dtype).T + self.colour_bias.to(style.dtype)).softmax(dim=1)
+
+    def _named(
+        self,
+        style: torch.Tensor,
+        logits: torch.Tensor,
+        table: EvidenceTable,
+        language: int,
+        exclude: torch.Tensor | None,
+        lent: Lent | None,
+    ) -> list[tuple[tuple[int, ...], tuple[int, ...], float]]:
+        """Of each of r things the likeliest name, in the first language and in another, and its probability."""
+        r = len(style)
+        languages = torch.tensor([0] * r + [language] * r, device=style.device)
+        twice = None if exclude is None else exclude.expand(2 * r, -1)
+        found = table.find(logits.repeat(2, 1), style.repeat(2, 1), languages=languages, exclude=twice, lent=lent)
+        if not found.confidence.shape[1]:
+            return [((), (), 0.0)] * r
+        there = (found.tokens >= 0).any(dim=2)
+        chance, place = torch.where(there, found.confidence, -1.0)[r:].max(dim=1)
+        rows = torch.arange(r, device=style.device)
+        first, spoken = (found.tokens[rows + start, place].tolist() for start in (0, r))
+        words = [[tuple(token for token in name if token >= 0) for name in names] for names in (first, spoken)]
+        return list(zip(*words, chance.tolist(), strict=True))
+
+    def _kin(self, directions: torch.Tensor) -> list[list[int]]:
+        """Numbers of regions that show the same, the surest first."""
+        alike = (directions @ directions.T >= ALIKE).tolist()
+        kin = list[list[int]]()
+        for number in range(len(directions)):
+            first = next((members for members in kin if alike[members[0]][number]), None)
+            if first is None:
+                kin.append([number])
+            else:
+                first.append(number)
+        return kin

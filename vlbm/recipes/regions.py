@@ -1,0 +1,189 @@
+"""Teaching the region finder and the colours, from composed scenes whose contents are known; and cutting regions out.
+
+It knows scenes and the encoder, not language.
+
+Shapes: x scenes or pictures, n cells, d_v encoder width, r regions of all pictures, s width of the style, c classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, dropout, smooth_l1_loss
+
+from vlbm.data.colours import COLOURS
+from vlbm.data.scenes import Scene
+from vlbm.evidence.regions import RegionFinder, overlap
+from vlbm.evidence.things import Sighted
+from vlbm.evidence.trust import evened
+from vlbm.recipes.renderings import SHARD, Draw, Progress
+
+STEPS, BATCH, RATE = 900, 64, 2e-3
+# A found box is a thing's if it shares so much of their union.
+SAME = 0.5
+COLOUR_STEPS = 800
+
+
+def fit_finder(finder: RegionFinder, grid: torch.Tensor, scenes: Sequence[Scene], tell: Progress) -> None:
+    """Train the finder, with the focal loss of Lin et al. 2017 for the score.
+
+    Args:
+        finder: to be trained.
+        grid: of each scene [x,n,d_v].
+        scenes: what is in them.
+        tell: is told steps done and in all.
+    """
+    side = finder.side
+    wanted = torch.stack([_wanted(scene, side) for scene in scenes])  # [x,5,side,side]
+    torch.manual_seed(0)
+    finder.reset_parameters()
+    finder.requires_grad_(True)
+    optimiser = torch.optim.AdamW(finder.parameters(), lr=RATE, weight_decay=0.05)
+    generator = torch.Generator().manual_seed(0)
+    with torch.enable_grad():
+        for step in range(STEPS):
+            drawn = torch.randint(len(grid), (BATCH,), generator=generator)
+            cells, target = grid[drawn].float(), wanted[drawn]
+            if torch.rand(1, generator=generator) < 0.5:
+                cells = cells.view(BATCH, side, side, -1).flip(2).flatten(1, 2)
+                target = target.flip(3).clone()
+                target[:, 1] *= -1
+            loss = _finder_loss(finder(dropout(cells, 0.1)), target.flatten(2))
+            optimiser.param_groups[0]["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            tell(step + 1, STEPS)
+    finder.requires_grad_(False)
+
+
+def _wanted(scene: Scene, side: int) -> torch.Tensor:
+    """What the head should tell of a scene: see `RegionFinder.forward`."""
+    wanted = torch.zeros(5, side, side)
+    for thing in scene.placed:
+        left, top, right, bottom = thing.box
+        across, down = (middle * side for middle in thing.middle)
+        column, row = min(side - 1, int(across)), min(side - 1, int(down))
+        sizes = [math.log((right - left) * side), math.log((bottom - top) * side)]
+        wanted[:, row, column] = torch.tensor([1.0, across - column - 0.5, down - row - 0.5, *sizes])
+    return wanted
+
+
+def _finder_loss(told: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    there, score = wanted[:, 0], told[:, 0]
+    many = there.sum().clamp_min(1)
+    doubt = torch.where(there > 0, 1 - score.sigmoid(), score.sigmoid())
+    focal = binary_cross_entropy_with_logits(score, there, reduction="none") * doubt**1.5
+    places = smooth_l1_loss(told[:, 1:], wanted[:, 1:], reduction="none", beta=0.3).sum(dim=1) * there
+    return (focal.sum() + places.sum()) / many
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """The regions of encoded pictures, one picture's after the other.
+
+    Attributes:
+        first: where each picture's regions begin, and their number in all [x+1].
+        boxes, scores, style, logits: of each region [r,...], the last two in half precision.
+    """
+
+    first: torch.Tensor
+    boxes: torch.Tensor
+    scores: torch.Tensor
+    style: torch.Tensor
+    logits: torch.Tensor
+
+    def of(self, number: int) -> Sighted:
+        """The regions of a picture."""
+        rows = slice(int(self.first[number]), int(self.first[number + 1]))
+        return Sighted(self.boxes[rows], self.scores[rows], self.style[rows].float(), self.logits[rows].float())
+
+
+@torch.inference_mode()
+def cuts(model: Any, processor: Any, draw: Draw, grid: torch.Tensor, folder: Path, *, key: str, tell: Progress) -> Cuts:
+    """Cut the regions out of pictures and encode them, or read what an earlier run has encoded.
+
+    Args:
+        model, processor: of which the encoder, the finder and the picture processor matter.
+        draw: makes a picture of its number.
+        grid: of each picture [x,n,d_v].
+        folder: of the shards.
+        key: says what is drawn and what finds the regions; other keys have other shards.
+        tell: is told pictures done and in all.
+    """
+    name = hashlib.sha256(f"cuts {key}".encode()).hexdigest()[:12]
+    shards = list[dict[str, torch.Tensor]]()
+    for start in range(0, len(grid), SHARD):
+        path = folder / f"{name}-{start:06}.safetensors"
+        numbers = range(start, min(start + SHARD, len(grid)))
+        if not path.is_file():
+            part = path.with_suffix(".part")
+            save_file(_cut(model, processor, draw, grid, numbers), part)
+            part.rename(path)
+        shards.append(load_file(path))
+        tell(numbers[-1] + 1, len(grid))
+    joined = {field: torch.cat([shard[field] for shard in shards]) for field in shards[0]}
+    counts = joined.pop("counts")
+    return Cuts(first=torch.cat([counts.new_zeros(1), counts.cumsum(0)]), **joined)
+
+
+def _cut(model: Any, processor: Any, draw: Draw, grid: torch.Tensor, numbers: Sequence[int]) -> dict[str, torch.Tensor]:
+    images, sighted = processor.image_processor, list[Sighted]()
+    for start in range(0, len(numbers), 16):
+        some = list(numbers[start : start + 16])
+        pixels = images.normalise(torch.stack([images.square(draw(number))[0] for number in some]))
+        sighted += model.regions(pixels, grid[some].float())
+    return {
+        "counts": torch.tensor([len(one.scores) for one in sighted]),
+        "boxes": torch.cat([one.boxes for one in sighted]),
+        "scores": torch.cat([one.scores for one in sighted]),
+        "style": torch.cat([one.style for one in sighted]).half(),
+        "logits": torch.cat([one.logits.log_softmax(dim=-1) for one in sighted]).half(),
+    }
+
+
+def matched(found: Cuts, scenes: Sequence[Scene]) -> list[tuple[int, int, int]]:
+    """Which region is which thing: region, scene, and the thing's place in the scene."""
+    pairs = list[tuple[int, int, int]]()
+    for number, scene in enumerate(scenes):
+        rows = range(int(found.first[number]), int(found.first[number + 1]))
+        if rows:
+            shared = overlap(found.boxes[list(rows)], torch.tensor([thing.box for thing in scene.placed]))
+            best, place = shared.max(dim=1)
+            pairs += [(row, number, int(place[n])) for n, row in enumerate(rows) if best[n] >= SAME]
+    return pairs
+
+
+def fit_colours(
+    style: torch.Tensor, colours: Sequence[str], *, mean: torch.Tensor, scale: torch.Tensor, tell: Progress
+) -> dict[str, torch.Tensor]:
+    """A linear classifier of regions' colours: its weight [colours,s] and bias [colours].
+
+    Args:
+        style: of regions [r,s].
+        colours: of each, words of `COLOURS`.
+        mean, scale: of each channel of the style.
+        tell: is told steps done and in all.
+    """
+    inputs = evened(style.float(), mean, scale)
+    labels = torch.tensor([COLOURS.index(colour) for colour in colours])
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(style.shape[1], len(COLOURS))
+    optimiser = torch.optim.AdamW(layer.parameters(), lr=1e-3, weight_decay=0.3)
+    with torch.enable_grad():
+        for step in range(COLOUR_STEPS):
+            drawn = torch.randint(len(inputs), (256,))
+            loss = cross_entropy(layer(dropout(inputs[drawn], 0.3)), labels[drawn])
+            optimiser.param_groups[0]["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / COLOUR_STEPS))
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            tell(step + 1, COLOUR_STEPS)
+    return {name: value.detach() for name, value in layer.state_dict().items()}
