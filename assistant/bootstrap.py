@@ -21,6 +21,7 @@ from assistant.gateway.peer import Peer
 from assistant.gateway.server import listening
 from assistant.images import ImageLimits
 from assistant.ports import BlobStore, Engine
+from assistant.service.memories import Memories
 from assistant.service.submissions import Submissions
 from assistant.service.turns import TurnRunner
 from assistant.service.worker import Worker
@@ -31,6 +32,7 @@ from assistant.stores.connection import check, connect
 from assistant.stores.conversations import RedisConversations
 from assistant.stores.embedded import EmbeddedRedis
 from assistant.stores.health import RedisHealth
+from assistant.stores.memories import RedisMemories
 from assistant.stores.pictures import RedisPictures
 from assistant.stores.queue import RedisQueue
 from assistant.tools import all_tools
@@ -45,6 +47,7 @@ class Stores:
     conversations: RedisConversations
     queue: RedisQueue
     pictures: RedisPictures
+    memories: RedisMemories
     health: RedisHealth
 
 
@@ -90,6 +93,7 @@ async def open_stores(url: str, blob_folder: Path | None) -> AsyncIterator[Store
             RedisConversations(client, bells, clock),
             RedisQueue(client, bells, clock),
             RedisPictures(client, blobs),
+            RedisMemories(client),
             RedisHealth(client),
         )
 
@@ -105,12 +109,13 @@ async def running_gateway(settings: Settings, stores: Stores) -> AsyncIterator[s
     """The gateway on its port; the value is its URL."""
     tools = all_tools(load_prompts())
     submissions = Submissions(stores.conversations, stores.pictures, tools)
+    taught = Memories(stores.memories, stores.pictures, SystemClock())
     limits = ImageLimits()
     assets = Assets(Path(str(files("assistant"))) / "web" / "dist")
     requests = HttpRequests(assets, stores.pictures, stores.health, settings.anonymous)
 
     def make_peer(client: ServerConnection) -> Peer:
-        return Peer(client, stores.conversations, stores.pictures, submissions, limits, settings.anonymous)
+        return Peer(client, stores.conversations, stores.pictures, submissions, taught, limits, settings.anonymous)
 
     async with listening(settings.host, settings.port, requests, make_peer) as port:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -126,6 +131,7 @@ async def running_worker(engine: Engine, stores: Stores) -> AsyncIterator[asynci
         stores.conversations,
         stores.queue,
         stores.pictures,
+        stores.memories,
         all_tools(prompts),
         prompts["system"].render(),
         SystemClock(),

@@ -77,10 +77,11 @@ def chat(text: tuple[str, ...], images: tuple[Path, ...], url: str, session_id: 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--style", default="short", show_default=True, help="short, detailed or alt.")
+@click.option("--language", default="en", show_default=True, help="Of the caption: en, es, fr, de, it, pt.")
 @options(*_ENGINE)
-def caption(file: Path, style: str, **values: Any) -> None:
+def caption(file: Path, style: str, language: str, **values: Any) -> None:
     """Say what the picture FILE shows."""
-    _tool("caption", {"images": [str(file)], "style": style}, values)
+    _tool("caption", {"images": [str(file)], "style": style, "language": language}, values)
 
 
 @cli.command()

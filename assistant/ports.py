@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel
 
 from assistant.domain.events import Event, TurnStatus
+from assistant.domain.memories import Memory
 from assistant.domain.messages import Message
 from assistant.domain.turns import Submission, TurnOptions
 
@@ -34,6 +35,16 @@ class EnginePicture:
 
 
 @dataclass(frozen=True, slots=True)
+class Taught:
+    """A picture that an owner has taught: what it shows, and what the engine made of it (``Engine.look_at``)."""
+
+    sha256: str
+    text: str
+    language: str
+    style: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class EngineMessage:
     """One message of the prompt."""
 
@@ -46,13 +57,15 @@ class EngineMessage:
 class EngineRequest:
     """One answer to make. ``prefix`` is text of the answer that was already sent: the engine goes on after it.
 
-    An engine that does not read pictures takes any ``reading`` for "never".
+    An engine that does not read pictures takes any ``reading`` for "never". ``memory`` is of whoever asks: no other
+    request is answered with it.
     """
 
     messages: tuple[EngineMessage, ...]
     options: TurnOptions = TurnOptions()
     prefix: str = ""
     reading: Reading = "asked"
+    memory: tuple[Taught, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +89,16 @@ class Token:
 class PictureUse:
     """Whether a picture reached the model; if not, the reason in a few words.
 
-    ``read`` are the words that were read in it, None where none were; ``notes`` says what had to be done to read it.
+    ``read`` are the words that were read in it, None where none were. ``confidence`` is how likely the likeliest name
+    of what was seen is, None where it was not looked at. ``notes`` says what a person should know of how it was looked
+    at and read.
     """
 
     image_id: str
     seen: bool
     reason: str | None = None
     read: str | None = None
+    confidence: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -107,7 +123,11 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine is. ``cautions`` names, by tool, what it is known to do badly, in a sentence for the user."""
+    """What an engine is. ``cautions`` names, by tool, what it is known to do badly, in a sentence for the user.
+
+    ``encoder`` is what looks at pictures, by an identity: what it made of taught pictures means nothing to another one.
+    It is empty where an engine learns no pictures.
+    """
 
     name: str
     model: str
@@ -116,6 +136,7 @@ class EngineInfo:
     slots: int
     """How many answers it makes at the same time."""
     cautions: dict[str, str] = field(default_factory=dict)
+    encoder: str = ""
 
 
 EngineEvent = Progress | Looked | Token | End
@@ -136,6 +157,13 @@ class Engine(Protocol):
 
         Raises:
             EngineError: the model could not answer; the message says why.
+        """
+
+    async def look_at(self, picture: EnginePicture) -> bytes:
+        """What this engine will find a picture again by, to be kept with what it shows (``Taught.style``).
+
+        Raises:
+            EngineError: the picture cannot be read.
         """
 
     async def close(self) -> None:
@@ -288,6 +316,43 @@ class PictureStore(Protocol):
         """The bytes kept, JPEG or PNG. Raises ``NotFound`` when they are gone."""
 
 
+# --- Memories: what an owner has taught -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What an engine made of a taught picture, and which encoder looked."""
+
+    encoder: str
+    data: bytes
+
+
+class MemoryStore(Protocol):
+    """Keeps what owners have taught. What is not the owner's is not there."""
+
+    async def add(self, owner: str, memory: Memory) -> int:
+        """Keep a memory in the place of the one with its id, if there is one; what was made of it is void.
+
+        Returns:
+            How many there are now.
+
+        Raises:
+            LimitReached: the owner has as many as are kept.
+        """
+
+    async def memories(self, owner: str) -> list[Memory]:
+        """All of them, in the order in which they were taught."""
+
+    async def remove(self, owner: str, memory_ids: Sequence[str]) -> int:
+        """Forget memories and all that was made of them. How many there were."""
+
+    async def styles(self, owner: str) -> dict[str, Style]:
+        """What was made of the memories so far, by their id; it is for use in an answer, and counts as one."""
+
+    async def learn(self, owner: str, memory_id: str, style: Style) -> None:
+        """Keep what was made of a memory, unless it has been forgotten meanwhile."""
+
+
 class BlobStore(Protocol):
     """Keeps bytes under their SHA-256."""
 
@@ -303,12 +368,15 @@ class BlobStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool may use: the engine, the pictures given with the call, how to answer, and what was already sent."""
+    """What a tool may use: the engine, the pictures given with the call, how to answer, what was already sent, and what
+    the owner has taught.
+    """
 
     engine: Engine
     pictures: tuple[EnginePicture, ...] = ()
     options: TurnOptions = TurnOptions()
     prefix: str = ""
+    memory: tuple[Taught, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

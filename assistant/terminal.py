@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from assistant.client import Client, Session
+from assistant.client import Client, ServerRefused, Session
 from assistant.domain.errors import InvalidRequest
 from assistant.domain.events import (
     Event,
@@ -56,10 +56,13 @@ async def talk(url: str, question: str, images: list[Path], session_id: str | No
         session = await client.open(session_id)
         pictures = [await client.upload(_read_bytes(path)) for path in images]
         if question or (pictures and not sys.stdin.isatty()):
-            await _ask(session, question, pictures)
+            if not await _taught(client, session, question, pictures):
+                await _ask(session, question, pictures)
             return
         _note(f"conversation {session.session_id} — Ctrl-C stops an answer, Ctrl-D ends")
         async for line in _lines():
+            if await _told(client, session, line, pictures):
+                continue
             if line.strip() or pictures:
                 await _ask(session, line, pictures)
                 pictures = []
@@ -78,6 +81,44 @@ async def _lines() -> AsyncIterator[str]:
             yield await asyncio.to_thread(input, "> " if sys.stdin.isatty() else "")
         except EOFError:
             return
+
+
+async def _told(client: Client, session: Session, line: str, pictures: list[str]) -> bool:
+    """As ``_taught``, but what is refused is said, and the conversation goes on."""
+    try:
+        return await _taught(client, session, line, pictures)
+    except (InvalidRequest, ServerRefused) as error:
+        _note(error.message, "red")
+        return True
+
+
+async def _taught(client: Client, session: Session, line: str, pictures: list[str]) -> bool:
+    """Carry out a command of the memory, with the pictures at hand or those asked about last. False: it is none."""
+    command, _, said = line.strip().partition(" ")
+    match command:
+        case "/remember":
+            shown = pictures or _last_pictures(session)
+            if not shown:
+                raise InvalidRequest("image_missing", "There is no picture to remember: give one with --image.")
+            taught = [await client.remember(picture, said) for picture in shown]
+            pictures.clear()
+            print(f"Remembered: {taught[0].text}", flush=True)
+        case "/memories":
+            for memory in (kept := await client.memories()):
+                print(f"{memory.language}  {memory.text}", flush=True)
+            if not kept:
+                _note("nothing is remembered yet")
+        case "/forget":
+            gone = await client.forget(said)
+            print(f"Forgotten: {gone[0].text}", flush=True)
+        case _:
+            return False
+    return True
+
+
+def _last_pictures(session: Session) -> list[str]:
+    """The pictures of the newest message that has any."""
+    return next((list(message.image_ids) for message in reversed(session.messages) if message.image_ids), [])
 
 
 async def _ask(session: Session, text: str, pictures: list[str]) -> None:
@@ -151,6 +192,8 @@ def _after(end: TurnFinished) -> None:
         _note(end.error.message, "red")
     elif end.status != "completed":
         _note("(stopped)" if end.status == "cancelled" else "(the answer was cut: longest length)")
+    for note in end.notes or ():
+        _note(note)
     for use in end.images:
         if not use.seen:
             _note(f"a picture was not looked at: {use.reason}")

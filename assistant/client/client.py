@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from assistant.client.errors import ClientError, ServerRefused
 from assistant.client.link import Link, keep_alive
 from assistant.client.session import Session
-from assistant.gateway.wire import CHUNK_BYTES, HEARTBEAT_SECONDS, Chunk
+from assistant.gateway.wire import CHUNK_BYTES, HEARTBEAT_SECONDS, Chunk, MemoryItem
 from assistant.ports import Cursor
 
 log = logging.getLogger(__name__)
@@ -105,6 +105,27 @@ class Client:
                 return await _upload(link, data, mime)
             except ConnectionClosed:
                 await link.closed.wait()
+
+    async def remember(self, picture: Picture, text: str, *, language: str | None = None) -> MemoryItem:
+        """Have it remembered what a picture shows, in every conversation of this owner.
+
+        Raises:
+            ServerRefused: there is no such picture, nothing is said of it, or too much.
+        """
+        named = {"language": language} if language else {}
+        return _item((await self.command("memory.add", image_id=picture, text=text, **named))["memory"])
+
+    async def memories(self) -> list[MemoryItem]:
+        """What is remembered for this owner, in the order in which it was taught."""
+        return [_item(kept) for kept in (await self.command("memory.list"))["memories"]]
+
+    async def forget(self, memory: str) -> list[MemoryItem]:
+        """Have pictures forgotten that are meant by an id, or by what was said of them. What was.
+
+        Raises:
+            ServerRefused: there is nothing of this name. So it is when it was forgotten before a lost connection.
+        """
+        return [_item(gone) for gone in (await self.command("memory.remove", memory=memory))["removed"]]
 
     async def command(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Send a command, again after a lost connection: every command of this protocol may be sent twice.
@@ -253,3 +274,8 @@ async def _upload(link: Link, data: bytes, mime: str) -> Picture:
 
 def _cursor(cursor: Cursor | None) -> dict[str, Any]:
     return {"cursor": {"epoch": cursor.epoch, "seq": cursor.seq}} if cursor else {}
+
+
+def _item(fields: Any) -> MemoryItem:
+    """A memory as a server tells it; a later one may tell more."""
+    return MemoryItem.model_validate(fields, extra="ignore")

@@ -122,7 +122,7 @@ TurnStatus = Literal["completed", "cancelled", "failed", "length"]
 
 
 class TurnFinished(Value):
-    """The one last event of a turn."""
+    """The one last event of a turn. ``notes``: what the reader should know of the answer, a sentence each."""
 
     type: Literal["turn.finished"] = "turn.finished"
     turn_id: str
@@ -130,6 +130,7 @@ class TurnFinished(Value):
     usage: Usage | None = None
     images: tuple[ImageUse, ...] = ()
     error: ErrorInfo | None = None
+    notes: tuple[str, ...] | None = None
 
 
 Event = MessageCreated | TurnQueued | TurnStarted | TurnProgress | TurnDelta | ToolCalled | ToolFinished | TurnFinished

@@ -15,6 +15,7 @@ from assistant.ports import (
     EngineEvent,
     EngineInfo,
     EngineMessage,
+    EnginePicture,
     EngineRequest,
     Looked,
     PictureUse,
@@ -49,6 +50,7 @@ class ScriptedEngine(Engine):
             default_max_tokens=512,
             slots=slots,
             cautions={"translate": "This engine is a script: it does not translate."},
+            encoder="scripted",
         )
 
     def count_tokens(self, messages: Sequence[EngineMessage]) -> int:
@@ -80,6 +82,9 @@ class ScriptedEngine(Engine):
             first_token_ms=first,
             total_ms=_since(start),
         )
+
+    async def look_at(self, picture: EnginePicture) -> bytes:
+        return picture.sha256.encode()
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from assistant.domain.errors import AssistantError, EngineError, InvalidRequest, trace
@@ -20,18 +20,23 @@ from assistant.ports import (
     EngineEvent,
     EngineInfo,
     EngineMessage,
+    EnginePicture,
     EngineRequest,
     Looked,
     PictureUse,
     Progress,
+    Taught,
     Token,
 )
 
 if TYPE_CHECKING:
     import vlbm.engine as model_engine
+    from vlbm.evidence.neighbours import Lent
 
 log = logging.getLogger(__name__)
 DEFAULT_MAX_TOKENS = 256
+MOST_MEMORIES = 16
+"""So many owners' memories are kept ready."""
 _CAUTIONS = {
     "translate": "The packaged model translates free text badly; check every word, or use a larger model.",
     "summarise": "The packaged model is small: its summaries may leave out or bend facts.",
@@ -46,9 +51,12 @@ class VlbmEngine(Engine):
     """
 
     def __init__(self, engine: "model_engine.Engine", *, cautions: dict[str, str]) -> None:
+        from vlbm.memory.teach import encoder_identity
+
         self._engine = engine
         # One thread: the model runs one turn at a time, and its threads are the processor's cores already.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vlbm")
+        self._lent = lru_cache(MOST_MEMORIES)(self._lend)
         described = engine.describe()
         self.info = EngineInfo(
             name="vlbm",
@@ -57,6 +65,7 @@ class VlbmEngine(Engine):
             default_max_tokens=DEFAULT_MAX_TOKENS,
             slots=1,
             cautions=cautions,
+            encoder=encoder_identity(engine.model, engine.processor),
         )
 
     @classmethod
@@ -101,8 +110,33 @@ class VlbmEngine(Engine):
             stop.set()
             await asyncio.shield(working)  # the slot is free only when the thread is
 
+    async def look_at(self, picture: EnginePicture) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._style, picture)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+
+    def _style(self, picture: EnginePicture) -> bytes:
+        """The style of a picture in half precision, as an index keeps it."""
+        from vlbm.errors import VLBMError
+
+        try:
+            style = self._engine.style(_reference(picture))
+        except VLBMError as error:
+            raise EngineError("engine_refused", str(error)) from error
+        half: bytes = style.half().numpy().tobytes()
+        return half
+
+    def _lend(self, memory: tuple[Taught, ...]) -> "Lent":
+        """What an owner has taught, as the model takes it."""
+        import torch
+
+        from vlbm.memory.index import Entry, Index
+        from vlbm.memory.teach import teach
+
+        entries = tuple(Entry(taught.text, taught.language, taught.sha256, "") for taught in memory)
+        rows = [torch.frombuffer(bytearray(taught.style), dtype=torch.float16).float() for taught in memory]
+        return teach(self._engine.model, self._engine.processor, Index(self.info.encoder, entries, torch.stack(rows)))
 
     def _work(
         self,
@@ -130,7 +164,7 @@ class VlbmEngine(Engine):
         start = time.perf_counter()
         first: float | None = None
         try:
-            for step in self._engine.generate(_generation(request)):
+            for step in self._engine.generate(self._generation(request)):
                 match step:
                     case model.Progress(stage, done, total):
                         yield Progress(stage, done, total)
@@ -151,6 +185,27 @@ class VlbmEngine(Engine):
         except VLBMError as error:
             raise EngineError("engine_refused", str(error)) from error
 
+    def _generation(self, request: EngineRequest) -> "model_engine.GenerationRequest":
+        from vlbm import engine as model
+
+        options = request.options
+        return model.GenerationRequest(
+            messages=_messages(request.messages),
+            prefix=request.prefix,
+            max_tokens=options.max_tokens or DEFAULT_MAX_TOKENS,
+            temperature=options.temperature or 0.0,
+            top_p=options.top_p or 1.0,
+            seed=options.seed,
+            reading=request.reading,
+            memory=self._lent(request.memory) if request.memory else None,
+        )
+
+
+def _reference(picture: EnginePicture) -> "model_engine.PictureRef":
+    from vlbm import engine as model
+
+    return model.PictureRef(picture.sha256, partial(bytes, picture.data))
+
 
 def _uses(request: EngineRequest, seen: "dict[str, model_engine.PictureUse]") -> tuple[PictureUse, ...]:
     """What became of each picture by its id: the model knows pictures by their hash, which several ids may share."""
@@ -161,22 +216,7 @@ def _uses(request: EngineRequest, seen: "dict[str, model_engine.PictureUse]") ->
 def _use(image_id: str, use: "model_engine.PictureUse | None") -> PictureUse:
     if use is None:
         return PictureUse(image_id, seen=False, reason=_NOT_SEEN)
-    return PictureUse(image_id, seen=True, read=use.read or None, notes=use.notes)
-
-
-def _generation(request: EngineRequest) -> "model_engine.GenerationRequest":
-    from vlbm import engine as model
-
-    options = request.options
-    return model.GenerationRequest(
-        messages=_messages(request.messages),
-        prefix=request.prefix,
-        max_tokens=options.max_tokens or DEFAULT_MAX_TOKENS,
-        temperature=options.temperature or 0.0,
-        top_p=options.top_p or 1.0,
-        seed=options.seed,
-        reading=request.reading,
-    )
+    return PictureUse(image_id, seen=True, read=use.read or None, confidence=use.confidence, notes=use.notes)
 
 
 def _messages(messages: Sequence[EngineMessage]) -> "tuple[model_engine.Message, ...]":
@@ -186,7 +226,7 @@ def _messages(messages: Sequence[EngineMessage]) -> "tuple[model_engine.Message,
         model.Message(
             message.role,
             message.text,
-            tuple(model.PictureRef(picture.sha256, partial(bytes, picture.data)) for picture in message.pictures),
+            tuple(map(_reference, message.pictures)),
         )
         for message in messages
     )

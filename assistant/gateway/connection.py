@@ -18,10 +18,9 @@ from assistant.gateway.wire import (
     ImageEnd,
     ImageOffsetAck,
     MalformedFrame,
+    Performed,
     Ping,
     Pong,
-    SessionOpen,
-    TurnCancel,
     TurnSubmit,
     parse_command,
 )
@@ -47,7 +46,7 @@ class Close:
 class Perform:
     """Carry out a command that needs the world, and answer it."""
 
-    command: Auth | SessionOpen | TurnSubmit | TurnCancel | ImageBegin
+    command: Performed
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ class Connection:
         except AssistantError as error:
             return Send(Error.of(error, command.id))
 
-    def _effect(self, command: Auth | SessionOpen | TurnSubmit | TurnCancel | ImageBegin | ImageEnd) -> Effect:
+    def _effect(self, command: Performed | ImageEnd) -> Effect:
         match command:
             case ImageEnd():
                 data, sha256 = self._uploads.end(command.upload_id)

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from assistant.domain.errors import AssistantError, LimitReached, NotFound, Unavailable
 from assistant.domain.messages import ToolCallPart
-from assistant.gateway import auth
+from assistant.gateway import auth, memories
 from assistant.gateway.connection import Close, Connection, Effect, Keep, Perform, Send
 from assistant.gateway.wire import (
     CLOSE_INTERNAL,
@@ -30,6 +30,10 @@ from assistant.gateway.wire import (
     ImageBegin,
     ImageReadyAck,
     Limits,
+    MemoryAdd,
+    MemoryList,
+    MemoryRemove,
+    Performed,
     SessionOpen,
     SessionOpenAck,
     SessionSnapshot,
@@ -39,6 +43,7 @@ from assistant.gateway.wire import (
 )
 from assistant.images import ImageLimits, normalise
 from assistant.ports import ConversationStore, Cursor, LogEntry, PictureStore, StoredPicture
+from assistant.service.memories import Memories
 from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES, Submissions
 from assistant.version import SERVER
 
@@ -57,6 +62,7 @@ class Peer:
         conversations: ConversationStore,
         pictures: PictureStore,
         submissions: Submissions,
+        taught: Memories,
         limits: ImageLimits,
         anonymous: auth.Anonymous,
     ) -> None:
@@ -64,6 +70,7 @@ class Peer:
         self._conversations = conversations
         self._pictures = pictures
         self._submissions = submissions
+        self._taught = taught
         self._limits = limits
         self._anonymous = anonymous
         self._connection = Connection(limits)
@@ -114,7 +121,7 @@ class Peer:
             case Keep(command, data, sha256):
                 await self._answer(command.id, lambda: self._keep(command.id, data, sha256))
 
-    async def _perform(self, command: Auth | SessionOpen | TurnSubmit | TurnCancel | ImageBegin) -> None:
+    async def _perform(self, command: Performed) -> None:
         match command:
             case Auth():
                 await self._answer(command.id, lambda: self._authenticate(command))
@@ -131,6 +138,9 @@ class Peer:
                     await self._answer(command.id, lambda: self._cancel(command))
             case ImageBegin():
                 await self._answer(command.id, lambda: self._begin(command))
+            case MemoryAdd() | MemoryList() | MemoryRemove():
+                owner = self._connection.owner
+                await self._answer(command.id, lambda: memories.answer(self._taught, owner, command))
 
     async def _answer(self, command_id: str, work: Callable[[], Awaitable[Frame]]) -> None:
         """Do the work and send its ack, or the error that says what was wrong."""

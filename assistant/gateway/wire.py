@@ -7,6 +7,7 @@ A binary frame is a piece of a picture: 16 bytes upload id (RFC 9562 UUID), 8 by
 
 import struct
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from websockets.typing import Subprotocol
 
 from assistant.domain.errors import AssistantError, InvalidRequest
+from assistant.domain.memories import Memory
 from assistant.domain.messages import Message
 from assistant.domain.turns import TurnOptions
 
@@ -122,13 +124,38 @@ class TurnCancel(Command):
     seen_chars: Annotated[int, Field(ge=0)] = 0
 
 
+class MemoryAdd(Command):
+    """Remember what an uploaded picture shows. The same picture is remembered once a language."""
+
+    type: Literal["memory.add"]
+    image_id: Annotated[str, Field(max_length=64)]
+    text: Annotated[str, Field(max_length=4096)]
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}$")] | None = None
+
+
+class MemoryList(Command):
+    """What does this owner's memory hold?"""
+
+    type: Literal["memory.list"]
+
+
+class MemoryRemove(Command):
+    """Forget: ``memory`` is an id, or what was said of the pictures."""
+
+    type: Literal["memory.remove"]
+    memory: Annotated[str, Field(max_length=4096)]
+
+
 class Ping(Command):
     """Is anybody there? Answered by ``pong``: browsers cannot see protocol pings."""
 
     type: Literal["ping"]
 
 
-AnyCommand = Auth | SessionOpen | ImageBegin | ImageEnd | TurnSubmit | TurnCancel | Ping
+MemoryCommand = MemoryAdd | MemoryList | MemoryRemove
+Performed = Auth | SessionOpen | TurnSubmit | TurnCancel | ImageBegin | MemoryCommand
+"""Commands that need the world."""
+AnyCommand = Performed | ImageEnd | Ping
 _COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(discriminator="type")])
 
 
@@ -209,6 +236,37 @@ class TurnSubmitAck(Ack):
     turn_id: str
     message_id: str
     duplicate: bool
+
+
+class MemoryItem(Frame):
+    """One picture that is remembered."""
+
+    memory_id: str
+    text: str
+    language: str
+    image_id: str
+    added_at: datetime
+
+    @classmethod
+    def of(cls, memory: Memory) -> "MemoryItem":
+        return cls.model_validate(memory.model_dump(exclude={"sha256"}))
+
+
+class MemoryAddAck(Ack):
+    """It is remembered, among so many in all."""
+
+    memory: MemoryItem
+    count: int
+
+
+class MemoryListAck(Ack):
+    memories: tuple[MemoryItem, ...]
+
+
+class MemoryRemoveAck(Ack):
+    """These are forgotten."""
+
+    removed: tuple[MemoryItem, ...]
 
 
 class SessionSnapshot(Frame):

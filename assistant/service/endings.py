@@ -24,13 +24,14 @@ _LEFT_OUT = "it is gone, or too far back to be looked at again"
 
 @dataclass(slots=True)
 class Outcome:
-    """How a turn went, as far as it went."""
+    """How a turn went, as far as it went. ``notes`` are about pictures, and told where one was looked at."""
 
     status: TurnStatus = "completed"
     looked: tuple[PictureUse, ...] = ()
     end: End | None = None
     result: BaseModel | None = None
     error: ErrorInfo | None = None
+    notes: tuple[str, ...] = ()
 
     def fail(self, code: str, message: str) -> None:
         """It failed, and this is why."""
@@ -61,6 +62,7 @@ def last_events(turn_id: str, history: list[Message], text: str, outcome: Outcom
         usage=_usage(outcome.end),
         images=_image_uses(history, outcome),
         error=outcome.error,
+        notes=outcome.notes if outcome.notes and any(use.seen for use in outcome.looked) else None,
     )
     return [*events, finished]
 

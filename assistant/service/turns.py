@@ -20,6 +20,7 @@ from assistant.ports import (
     EngineEvent,
     EngineRequest,
     Looked,
+    MemoryStore,
     PictureStore,
     Progress,
     Token,
@@ -32,6 +33,7 @@ from assistant.ports import (
 from assistant.service.context import chat_prompt, load_picture
 from assistant.service.deltas import DeltaWriter
 from assistant.service.endings import Outcome, last_events
+from assistant.service.recall import Recalled, recall
 
 MOST_ATTEMPTS = 3
 HEARTBEAT_SECONDS = 5.0
@@ -46,6 +48,7 @@ class TurnRunner:
         conversations: ConversationStore,
         queue: TurnQueue,
         pictures: PictureStore,
+        memories: MemoryStore,
         tools: Mapping[str, Tool],
         system_prompt: str,
         clock: Clock,
@@ -54,6 +57,7 @@ class TurnRunner:
         self._conversations = conversations
         self._queue = queue
         self._pictures = pictures
+        self._memories = memories
         self._tools = tools
         self._system = system_prompt
         self._clock = clock
@@ -113,7 +117,7 @@ class TurnRunner:
     async def _answer(self, claim: Claim, history: list[Message], deltas: DeltaWriter, outcome: Outcome) -> None:
         """Stream the answer; what a client is to be told ends up in the outcome."""
         try:
-            async with contextlib.aclosing(await self._stream(claim, history, deltas.text)) as stream:
+            async with contextlib.aclosing(await self._stream(claim, history, deltas.text, outcome)) as stream:
                 async for item in stream:
                     await self._take(claim, item, deltas, outcome)
             if outcome.end is None:
@@ -124,19 +128,33 @@ class TurnRunner:
             outcome.fail(error.code, error.message)
 
     async def _stream(
-        self, claim: Claim, history: list[Message], prefix: str
+        self, claim: Claim, history: list[Message], prefix: str, outcome: Outcome
     ) -> AsyncGenerator[EngineEvent | ToolEvent]:
         call = history[-1].tool_call
         if call is None:
             prompt = await chat_prompt(self._engine, self._pictures, claim.owner, history, self._system, claim.options)
-            return self._engine.generate(EngineRequest(prompt, claim.options, prefix))
+            pictured = any(message.pictures for message in prompt)
+            recalled = await self._recall(claim, outcome) if pictured else Recalled()
+            return self._engine.generate(EngineRequest(prompt, claim.options, prefix, memory=recalled.taught))
         if claim.attempt == 1:
             called = ToolCalled(turn_id=claim.turn_id, name=call.name, arguments=call.arguments)
             await self._queue.append(claim, [called])
         tool = self._tools[call.name]
         pictures = [await load_picture(self._pictures, claim.owner, name) for name in history[-1].image_ids]
-        context = ToolContext(self._engine, tuple(pictures), claim.options, prefix)
+        recalled = await self._recall(claim, outcome) if pictures else Recalled()
+        context = ToolContext(self._engine, tuple(pictures), claim.options, prefix, recalled.taught)
         return tool.run(tool.arguments.model_validate(call.arguments), context)
+
+    async def _recall(self, claim: Claim, outcome: Outcome) -> Recalled:
+        """What the owner has taught; what of it cannot be used is told at the end."""
+
+        async def tell(done: int, total: int) -> None:
+            progress = TurnProgress(turn_id=claim.turn_id, stage="remembering", done=done, total=total)
+            await self._queue.append(claim, [progress])
+
+        recalled = await recall(self._engine, self._memories, self._pictures, claim.owner, tell)
+        outcome.notes = recalled.notes
+        return recalled
 
     async def _take(self, claim: Claim, item: EngineEvent | ToolEvent, deltas: DeltaWriter, outcome: Outcome) -> None:
         match item:

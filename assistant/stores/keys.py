@@ -12,6 +12,8 @@ va:{c:ID}:pending        list    turns that wait for the active one
 va:{c:ID}:turn:TURN      hash    status, fence, attempts, options, cancel
 va:{o:OWNER}:image:ID    hash    a picture of this owner
 va:{o:OWNER}:source:SHA  string  id of the picture that was sent with this hash
+va:{o:OWNER}:memory      hash    memory id -> what this owner has taught
+va:{o:OWNER}:styles      hash    memory id -> encoder, and what it made of the picture (base64)
 va:{q}:jobs              stream  turns to run; consumer group ``workers``
 va:blob:SHA              string  bytes of a picture, where roles are split over machines
 ======================== ======= ======================================================================
@@ -51,6 +53,14 @@ def image(owner: str, image_id: str) -> str:
 
 def source(owner: str, sha256: str) -> str:
     return f"va:{{o:{owner}}}:source:{sha256}"
+
+
+def memory(owner: str) -> str:
+    return f"va:{{o:{owner}}}:memory"
+
+
+def styles(owner: str) -> str:
+    return f"va:{{o:{owner}}}:styles"
 
 
 def blob(sha256: str) -> str:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +26,15 @@ from assistant.ports import (
     ToolEvent,
 )
 
+Language = Literal["en", "es", "fr", "de", "it", "pt"]
+LANGUAGES: dict[str, str] = {
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "de": "German",
+    "it": "Italian",
+    "pt": "Portuguese",
+}
 TEXT = Field(default="", min_length=0)  # any constraint makes pydantic refuse halves of surrogate pairs
 IMAGES = Field(
     default=(), description="Pictures: ids of the conversation, or paths of files where the tool runs locally."
@@ -44,6 +53,8 @@ class TextResult(BaseModel):
     Attributes:
         image_weight: mean share of the pictures in the words, 0 to 1; None without a picture.
         images_seen: how many of the pictures the model saw.
+        confidence: how likely the likeliest name of what was seen is, 0 to 1, of several pictures the least; None
+            where none was looked at.
         read: the words that were read in the pictures, by a reader and not by the model; None where none were.
         notes: what the reader should know of this result, such as what the model does badly.
     """
@@ -53,6 +64,7 @@ class TextResult(BaseModel):
     text: str
     image_weight: float | None = None
     images_seen: int = 0
+    confidence: float | None = None
     read: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -73,6 +85,11 @@ class Answer:
     @property
     def images_seen(self) -> int:
         return sum(use.seen for use in self.looked)
+
+    @property
+    def confidence(self) -> float | None:
+        known = [use.confidence for use in self.looked if use.confidence is not None]
+        return round(min(known), 4) if known else None
 
     @property
     def read(self) -> str | None:
@@ -113,6 +130,7 @@ class PromptTool(Tool, ABC):
             "text": answer.text,
             "image_weight": answer.image_weight,
             "images_seen": answer.images_seen,
+            "confidence": answer.confidence,
             "read": answer.read,
             "notes": (*((caution,) if caution else ()), *(note for use in answer.looked for note in use.notes)),
         }
@@ -140,7 +158,7 @@ async def _stream(
     """Ask the engine; ``answer`` holds the outcome afterwards."""
     messages = (EngineMessage("user", prompt, context.pictures),)
     await check_fits(context.engine, messages, context.options)
-    request = EngineRequest(messages, context.options, context.prefix, reading)
+    request = EngineRequest(messages, context.options, context.prefix, reading, context.memory)
     async with aclosing(context.engine.generate(request)) as stream:
         async for event in stream:
             match event:

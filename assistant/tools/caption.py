@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from assistant.domain.errors import InvalidRequest
 from assistant.ports import Reading
-from assistant.tools.answer import IMAGES, Arguments, PromptTool, TextResult
+from assistant.tools.answer import IMAGES, LANGUAGES, Arguments, Language, PromptTool, TextResult
 
 Style = Literal["short", "detailed", "alt"]
 _INSTRUCTIONS: dict[Style, str] = {
@@ -21,11 +21,15 @@ class CaptionArguments(Arguments):
 
     style: Style = "short"
     """short: a sentence; detailed: more; alt: text for readers who do not see the picture."""
+    language: Language = "en"
+    """Language of the caption (ISO 639-1)."""
     images: tuple[str, ...] = IMAGES
 
 
 class CaptionResult(TextResult):
-    """Result of ``caption``."""
+    """Result of ``caption``; ``language`` is that of ``text``."""
+
+    language: Language
 
 
 class Caption(PromptTool):
@@ -37,13 +41,23 @@ class Caption(PromptTool):
     result: type[BaseModel] = CaptionResult
 
     def from_command(self, text: str) -> dict[str, Any]:
-        if text and text not in _INSTRUCTIONS:
-            raise InvalidRequest("invalid_arguments", f"Usage: /caption [{'|'.join(_INSTRUCTIONS)}], with a picture.")
-        return {"style": text} if text else {}
+        found: dict[str, Any] = {}
+        for word in text.split():
+            name = "style" if word in _INSTRUCTIONS else "language"
+            if name in found or (name == "language" and word not in LANGUAGES):
+                raise InvalidRequest(
+                    "invalid_arguments",
+                    f"Usage: /caption [{'|'.join(_INSTRUCTIONS)}] [{'|'.join(LANGUAGES)}], with a picture.",
+                )
+            found[name] = word
+        return found
 
     def ask(self, arguments: BaseModel) -> str:
         asked = CaptionArguments.model_validate(arguments)
-        return self._prompt.render(instruction=_INSTRUCTIONS[asked.style])
+        instruction = _INSTRUCTIONS[asked.style]
+        if asked.language != "en":
+            instruction = f"{instruction} Answer in {LANGUAGES[asked.language]}."
+        return self._prompt.render(instruction=instruction)
 
     def check(self, arguments: BaseModel, *, pictured: bool) -> None:
         if not pictured:
@@ -53,4 +67,4 @@ class Caption(PromptTool):
         return "quote"
 
     def conclude(self, arguments: BaseModel, common: dict[str, Any]) -> CaptionResult:
-        return CaptionResult(**common)
+        return CaptionResult(language=CaptionArguments.model_validate(arguments).language, **common)

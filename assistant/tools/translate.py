@@ -1,21 +1,11 @@
 """Translate a text, with a picture where one helps to choose a word, or what is written in a picture."""
 
-from typing import Any, Literal, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
 from assistant.domain.errors import InvalidRequest
-from assistant.tools.answer import IMAGES, TEXT, Arguments, TextResult, TextTool
-
-Language = Literal["en", "es", "fr", "de", "it", "pt"]
-_NAMES: dict[str, str] = {
-    "en": "English",
-    "es": "Spanish",
-    "fr": "French",
-    "de": "German",
-    "it": "Italian",
-    "pt": "Portuguese",
-}
+from assistant.tools.answer import IMAGES, LANGUAGES, TEXT, Arguments, Language, TextResult, TextTool
 
 
 class TranslateArguments(Arguments):
@@ -46,15 +36,15 @@ class Translate(TextTool):
 
     def from_command(self, text: str) -> dict[str, Any]:
         language, _, rest = text.partition(" ")
-        if language not in get_args(Language):
+        if language not in LANGUAGES:
             raise InvalidRequest(
-                "invalid_arguments", f"Usage: /translate {'|'.join(_NAMES)} some text, or with a picture of a text."
+                "invalid_arguments", f"Usage: /translate {'|'.join(LANGUAGES)} some text, or with a picture of a text."
             )
         return {"to": language, "text": rest.strip()}
 
     def ask(self, arguments: BaseModel) -> str:
         asked = TranslateArguments.model_validate(arguments)
-        return self._prompt.render(text=asked.text, source=_NAMES[asked.source], target=_NAMES[asked.to])
+        return self._prompt.render(text=asked.text, source=LANGUAGES[asked.source], target=LANGUAGES[asked.to])
 
     def text_of(self, arguments: BaseModel) -> str:
         return TranslateArguments.model_validate(arguments).text

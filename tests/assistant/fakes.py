@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from assistant.domain.errors import Conflict, NotFound
 from assistant.domain.events import Event, MessageCreated, TurnDelta, TurnFinished, TurnStatus
+from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCallPart
 from assistant.domain.turns import Submission, TurnOptions
 from assistant.ports import (
@@ -23,13 +24,16 @@ from assistant.ports import (
     EngineEvent,
     EngineInfo,
     EngineMessage,
+    EnginePicture,
     EngineRequest,
     Health,
     LogEntry,
     Looked,
+    MemoryStore,
     PictureStore,
     PictureUse,
     StoredPicture,
+    Style,
     Token,
     TurnQueue,
 )
@@ -50,6 +54,7 @@ def info(**changes: Any) -> EngineInfo:
         "context_tokens": 1000,
         "default_max_tokens": 100,
         "slots": 2,
+        "encoder": "e_1",
     }
     return EngineInfo(**(fields | changes))
 
@@ -70,6 +75,7 @@ class FakeEngine(Engine):
         self.info = info_ or info()
         self.script = list(script)
         self.requests: list[EngineRequest] = []
+        self.looked_at: list[str] = []
         self.closed = 0
 
     def count_tokens(self, messages: Sequence[EngineMessage]) -> int:
@@ -87,6 +93,10 @@ class FakeEngine(Engine):
                     yield step
         finally:
             self.closed += 1
+
+    async def look_at(self, picture: EnginePicture) -> bytes:
+        self.looked_at.append(picture.image_id)
+        return f"style of {picture.sha256}".encode()
 
     async def close(self) -> None:
         self.closed += 1
@@ -295,6 +305,45 @@ class FakePictures(PictureStore):
         self._check()
         self.loaded.append(picture.image_id)
         return self.kept[picture.image_id][1]
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class FakeMemories(MemoryStore):
+    """What ``OWNER`` has taught; nobody else has taught anything.
+
+    Attributes:
+        error: raised by every method.
+    """
+
+    def __init__(self, *memories: Memory) -> None:
+        self.kept = {memory.memory_id: memory for memory in memories}
+        self.made: dict[str, Style] = {}
+        self.error: Exception | None = None
+
+    async def add(self, owner: str, memory: Memory) -> int:
+        self._check()
+        self.kept[memory.memory_id] = memory
+        self.made.pop(memory.memory_id, None)
+        return len(self.kept)
+
+    async def memories(self, owner: str) -> list[Memory]:
+        self._check()
+        return list(self.kept.values()) if owner == OWNER else []
+
+    async def remove(self, owner: str, memory_ids: Sequence[str]) -> int:
+        self._check()
+        return sum(self.kept.pop(name, None) is not None for name in memory_ids) if owner == OWNER else 0
+
+    async def styles(self, owner: str) -> dict[str, Style]:
+        self._check()
+        return dict(self.made)
+
+    async def learn(self, owner: str, memory_id: str, style: Style) -> None:
+        self._check()
+        self.made[memory_id] = style
 
     def _check(self) -> None:
         if self.error is not None:

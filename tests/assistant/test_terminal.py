@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from assistant.client import Session
+from assistant.client import Client, ServerRefused, Session
 from assistant.domain.errors import InvalidRequest
 from assistant.domain.events import (
     ErrorInfo,
@@ -19,9 +19,10 @@ from assistant.domain.events import (
     TurnProgress,
     TurnStarted,
 )
+from assistant.gateway.wire import MemoryItem
 from assistant.ports import Cursor
-from assistant.terminal import _Turn, read_text
-from tests.assistant.fakes import answer, question
+from assistant.terminal import _taught, _told, _Turn, read_text
+from tests.assistant.fakes import NOW, answer, question
 
 STARTED = TurnStarted(turn_id="t_1", attempt=1, engine="e", model="m")
 
@@ -164,3 +165,67 @@ def test_texts_are_read_from_a_file_or_standard_input(tmp_path: Path, monkeypatc
     (tmp_path / "b.txt").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidRequest, match="not a UTF-8 text file"):
         read_text(tmp_path / "b.txt")
+
+
+class Teaching(Client):
+    """A client whose server remembers what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__("ws://nowhere")
+        self.kept: list[tuple[str, str]] = []
+
+    async def remember(self, picture: str, text: str, *, language: str | None = None) -> MemoryItem:
+        self.kept.append((picture, text))
+        return _item(picture, text)
+
+    async def memories(self) -> list[MemoryItem]:
+        return [_item(*kept) for kept in self.kept]
+
+    async def forget(self, memory: str) -> list[MemoryItem]:
+        gone = [_item(*kept) for kept in self.kept if kept[1] == memory]
+        if not gone:
+            raise ServerRefused("memory_not_found", "Nothing of this name is remembered.")
+        return gone
+
+
+def _item(picture: str, text: str) -> MemoryItem:
+    return MemoryItem(memory_id="k_1", text=text, language="en", image_id=picture, added_at=NOW)
+
+
+async def test_a_picture_is_taught_from_the_terminal(commands: Commands, capsys: pytest.CaptureFixture[str]) -> None:
+    client, session, at_hand = Teaching(), Session("s_1", Cursor("e", 0), commands), ["i_1"]
+    assert await _taught(client, session, "/remember our dog Rex", at_hand)
+    assert (client.kept, at_hand) == ([("i_1", "our dog Rex")], [])
+    with pytest.raises(InvalidRequest, match="no picture to remember: give one with --image"):
+        await _taught(client, session, "/remember a vase", [])
+    session.messages += [question("What is this?", "i_2"), answer("A dog."), question("Really?")]
+    assert await _taught(client, session, "/remember a vase", [])
+    assert client.kept[-1] == ("i_2", "a vase")
+    assert await _taught(client, session, "/memories", [])
+    assert await _taught(client, session, "/forget a vase", [])
+    assert not await _taught(client, session, "/caption", ["i_1"])
+    assert capsys.readouterr().out == (
+        "Remembered: our dog Rex\nRemembered: a vase\nen  our dog Rex\nen  a vase\nForgotten: a vase\n"
+    )
+
+
+async def test_what_is_refused_is_said_and_the_conversation_goes_on(
+    commands: Commands, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = Session("s_1", Cursor("e", 0), commands)
+    assert await _told(Teaching(), session, "/forget a vase", [])
+    assert await _told(Teaching(), session, "/remember a vase", [])
+    assert await _told(Teaching(), session, "/memories", [])
+    assert not await _told(Teaching(), session, "What is this?", [])
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert "Nothing of this name is remembered." in streams.err
+    assert "There is no picture to remember" in streams.err
+    assert "nothing is remembered yet" in streams.err
+
+
+def test_notes_about_an_answer_are_shown_beside_it(turn: _Turn, capsys: pytest.CaptureFixture[str]) -> None:
+    turn.show(finished(notes=('Not remembered in this answer: "Rex" [x].',)))
+    streams = capsys.readouterr()
+    assert 'Not remembered in this answer: "Rex" [x].' in streams.err
+    assert streams.out == "\n"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from assistant.ports import (
     EngineRequest,
     Looked,
     Progress,
+    Taught,
     Token,
 )
 from tests import pictures
@@ -137,3 +139,14 @@ async def test_tokens_are_counted(engine: Engine) -> None:
     short = engine.count_tokens([EngineMessage("user", "hello")])
     long = engine.count_tokens([EngineMessage("user", "hello " * 50)])
     assert 0 < short < long
+
+
+async def test_a_picture_is_looked_at_once_and_taught_with_what_was_made_of_it(engine: Engine) -> None:
+    style = await engine.look_at(picture())
+    assert style == await engine.look_at(picture())
+    assert engine.info.encoder
+    memory = (Taught(picture().sha256, "our dog Rex", "en", style),)
+    request = EngineRequest((EngineMessage("user", "What is this?", (picture(),)),), TurnOptions(max_tokens=4))
+    before = text_of(await collect(engine, request))
+    assert text_of(await collect(engine, replace(request, memory=memory)))
+    assert text_of(await collect(engine, request)) == before, "what one request brought along was left behind"

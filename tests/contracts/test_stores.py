@@ -1,10 +1,11 @@
-"""The contract of ``ConversationStore``, ``TurnQueue`` and ``PictureStore``: on the private Redis and on Debian's."""
+"""The contract of the stores (conversations, turns, pictures, memories): on the private Redis and on Debian's."""
 
 import asyncio
 import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from assistant.bootstrap import Stores, open_stores
 from assistant.clock import SystemClock
 from assistant.domain.errors import Conflict, LimitReached, NotFound
 from assistant.domain.events import MessageCreated, TurnDelta, TurnFinished, TurnProgress, TurnStarted, read_event
+from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, TextPart
 from assistant.domain.turns import Submission, TurnOptions, conversation_until
-from assistant.ports import Claim, EngineInfo, LostClaim, StoredPicture
+from assistant.ports import Claim, EngineInfo, LostClaim, StoredPicture, Style
 from assistant.stores import conversations as conversations_module
 from assistant.stores import keys
+from assistant.stores import memories as memories_module
 from assistant.stores.bells import Bells
 from assistant.stores.connection import connect
 from assistant.stores.queue import RedisQueue
@@ -363,3 +366,76 @@ async def test_pictures_are_their_owners(url: str, blob_folder: Path | None) -> 
         with pytest.raises(NotFound) as caught:
             await stores.pictures.data(gone)
         assert caught.value.code == "image_gone"
+
+
+# --- Memories -------------------------------------------------------------------------------------------------------
+
+
+def remembered(text: str = "our dog Rex", name: str = "k_1", day: int = 1) -> Memory:
+    at = datetime(2026, 1, day, tzinfo=UTC)
+    return Memory(memory_id=name, text=text, language="en", image_id="i_1", sha256="a" * 64, added_at=at)
+
+
+async def test_what_an_owner_has_taught_is_kept_in_order_until_it_is_forgotten(stores: Stores) -> None:
+    memories = stores.memories
+    assert await memories.memories(OWNER) == []
+    later, earlier = remembered("une théière 🫖", "k_2", day=2), remembered()
+    assert await memories.add(OWNER, later) == 1
+    assert await memories.add(OWNER, earlier) == 2
+    assert await memories.memories(OWNER) == [earlier, later]
+    await memories.learn(OWNER, "k_1", Style("e_1", b"\x00\xff made"))
+    assert await memories.styles(OWNER) == {"k_1": Style("e_1", b"\x00\xff made")}
+    assert await memories.remove(OWNER, ["k_1", "k_none"]) == 1
+    assert await memories.remove(OWNER, []) == 0
+    assert await memories.memories(OWNER) == [later]
+    assert await memories.styles(OWNER) == {}
+
+
+async def test_what_is_taught_again_is_looked_at_again(stores: Stores) -> None:
+    await stores.memories.add(OWNER, remembered())
+    await stores.memories.learn(OWNER, "k_1", Style("e_1", b"made"))
+    assert await stores.memories.add(OWNER, remembered("our dog Bello")) == 1
+    assert await stores.memories.styles(OWNER) == {}
+    assert [memory.text for memory in await stores.memories.memories(OWNER)] == ["our dog Bello"]
+
+
+async def test_what_was_forgotten_meanwhile_is_not_learnt(stores: Stores) -> None:
+    await stores.memories.add(OWNER, remembered())
+    await stores.memories.remove(OWNER, ["k_1"])
+    await stores.memories.learn(OWNER, "k_1", Style("e_1", b"made"))
+    assert await stores.memories.styles(OWNER) == {}
+
+
+async def test_a_memory_is_its_owners(stores: Stores) -> None:
+    await stores.memories.add(OWNER, remembered())
+    await stores.memories.learn(OWNER, "k_1", Style("e_1", b"made"))
+    assert await stores.memories.memories("eve") == []
+    assert await stores.memories.styles("eve") == {}
+    assert await stores.memories.remove("eve", ["k_1"]) == 0
+    await stores.memories.learn("eve", "k_1", Style("e_1", b"a lie"))
+    await stores.memories.add("eve", remembered("a lie"))
+    assert [memory.text for memory in await stores.memories.memories(OWNER)] == ["our dog Rex"]
+    assert await stores.memories.styles(OWNER) == {"k_1": Style("e_1", b"made")}
+
+
+async def test_only_so_much_is_remembered(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memories_module, "MOST_MEMORIES", 2)
+    for name in ("k_1", "k_2"):
+        await stores.memories.add(OWNER, remembered(name=name))
+    with pytest.raises(LimitReached, match=r"2 pictures are remembered already, and no more are kept\. Forget"):
+        await stores.memories.add(OWNER, remembered(name="k_3"))
+    assert await stores.memories.add(OWNER, remembered("a cat", "k_2")) == 2, "taught again it takes no more room"
+    assert await stores.memories.add("eve", remembered(name="k_3")) == 1
+
+
+async def test_a_memory_has_an_end_that_each_use_puts_off(stores: Stores, url: str) -> None:
+    await stores.memories.add(OWNER, remembered())
+    await stores.memories.learn(OWNER, "k_1", Style("e_1", b"made"))
+    client = connect(url)
+    names = (keys.memory(OWNER), keys.styles(OWNER))
+    for name in names:
+        assert await client.ttl(name) > 0
+        await client.expire(name, 60)
+    await stores.memories.styles(OWNER)
+    assert all([await client.ttl(name) > 60 for name in names])
+    await client.aclose()

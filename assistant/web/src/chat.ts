@@ -9,6 +9,7 @@ import { type AnswerEntry, type Conversation, EMPTY, isRunning, reduce, type Act
 import { uuid } from "./identifiers";
 import { readJson, remember } from "./memory";
 import type { SessionEvent } from "./protocol";
+import { memoryCommands, memoryWords } from "./taught";
 import { FileRefused, upload } from "./upload";
 
 export interface Attachment {
@@ -119,6 +120,7 @@ export class Chat {
       return false;
     }
     const images = attachments.map((a) => ({ type: "image" as const, image_id: a.imageId! }));
+    if (this.teach(text.trim(), images)) return true;
     this.submit(text.trim(), images, conversation.sessionId);
     this.update({ attachments: [], sendWhenReady: false, notice: null });
     return true;
@@ -249,6 +251,25 @@ export class Chat {
         this.unsent = this.unsent.filter((u) => u.clientMessageId !== clientMessageId);
         remember("unsent", this.unsent.length > 0 ? this.unsent : null);
       });
+  }
+
+  /** Carry out a command of the memory, with the pictures at hand or those asked about last. False where it is none. */
+  private teach(text: string, attached: Submission["images"]): boolean {
+    const { entries } = this.snapshot.conversation;
+    const asked = entries.findLast((e) => e.kind === "user" && e.images.length > 0);
+    const images = attached.length > 0 || asked?.kind !== "user" ? attached : asked.images;
+    const ids = images.map((i) => i.image_id);
+    const commands = memoryCommands(text, ids);
+    if (commands === null) return false;
+    this.update({ sendWhenReady: false });
+    if (commands.length === 0) this.notify("Attach the picture that shall be remembered.");
+    void Promise.all(commands.map((command) => this.connection.reliable(() => command)))
+      .then((acks) => {
+        if (acks[0]) this.notify(memoryWords(acks[0]));
+        if (acks[0]?.memory) this.update({ attachments: this.snapshot.attachments.filter((a) => !ids.includes(a.imageId ?? "")) });
+      })
+      .catch((error: Error) => this.notify(words(error)));
+    return true;
   }
 
   private cancel(turnId: string, answer: AnswerEntry | null): void {

@@ -34,6 +34,8 @@ export interface AnswerEntry {
   images: ImageUse[];
   usage: Usage | null;
   error: Failure | null;
+  /** What the reader should know of it. */
+  notes: string[];
   /** What is going on before and between deltas. */
   activity: Activity | null;
 }
@@ -157,6 +159,7 @@ function apply(entries: Entry[], event: SessionEvent): Entry[] {
         usage: event.usage ?? null,
         images: event.images ?? [],
         error: event.error ?? null,
+        notes: event.notes ?? [],
       }));
     default:
       return entries;
@@ -260,6 +263,7 @@ function newAnswer(turnId: string): AnswerEntry {
     images: [],
     usage: null,
     error: null,
+    notes: [],
     activity: null,
   };
 }

@@ -125,6 +125,8 @@ export type SessionEvent = InSession &
         usage?: Usage | null;
         images?: ImageUse[] | null;
         error?: Failure | null;
+        /** What the reader should know of the answer. */
+        notes?: string[] | null;
       }
   );
 
@@ -134,6 +136,15 @@ export interface Hello {
   server: string;
   heartbeat_seconds: number;
   limits: Limits;
+}
+
+/** A picture that the user has taught. */
+export interface Remembered {
+  memory_id: string;
+  text: string;
+  language?: string;
+  image_id?: string;
+  added_at?: string;
 }
 
 export interface Ack {
@@ -149,6 +160,9 @@ export interface Ack {
   width?: number;
   height?: number;
   resized?: boolean;
+  memory?: Remembered;
+  memories?: Remembered[];
+  removed?: Remembered[];
 }
 
 export interface ErrorFrame {
@@ -167,6 +181,9 @@ export type Command =
   | { type: "image.end"; upload_id: string }
   | { type: "turn.submit"; session_id: string; client_message_id: string; text: string; images: string[] }
   | { type: "turn.cancel"; turn_id: string; seen_chars: number }
+  | { type: "memory.add"; image_id: string; text: string; language?: string }
+  | { type: "memory.list" }
+  | { type: "memory.remove"; memory: string }
   | { type: "ping" };
 
 /** Any server frame, before its type is known. */

@@ -32,6 +32,57 @@ afterEach(() => void vi.unstubAllGlobals());
 
 const log = (seq: number, body: object): object => ({ session_id: "s_1", epoch: "e1", seq, ...body });
 
+describe("teaching", () => {
+  it("remembers the attached picture beside the conversation, and says so", async () => {
+    const { chat, socket, entries } = load();
+    socket().welcome();
+    chat.attach([cat()]);
+    await vi.waitFor(() => socket().last("image.begin"));
+    socket().ack("image.begin", { image_id: "i_1" });
+    await vi.waitFor(() => expect(chat.snapshot.attachments[0]?.state).toBe("ready"));
+    expect(chat.send("/remember this is our dog Rex")).toBe(true);
+    expect(socket().last("memory.add")).toMatchObject({ image_id: "i_1", text: "this is our dog Rex" });
+    socket().ack("memory.add", { memory: { memory_id: "k_1", text: "our dog Rex" }, count: 1 });
+    await settle();
+    expect(chat.snapshot.notice).toBe("Remembered: our dog Rex");
+    expect(chat.snapshot.attachments).toEqual([]);
+    expect(entries()).toEqual([]);
+  });
+
+  it("takes the picture asked about last, or asks for one", async () => {
+    const { chat, socket } = load();
+    socket().welcome();
+    expect(chat.send("/remember our dog")).toBe(true);
+    expect(chat.snapshot.notice).toBe("Attach the picture that shall be remembered.");
+    const parts = [{ type: "image", image_id: "i_7" }];
+    socket().say(log(1, { type: "message.created", message: { message_id: "m", role: "user", parts, turn_id: "t" } }));
+    socket().say(log(2, { type: "turn.finished", turn_id: "t", status: "completed", notes: ["Not remembered."] }));
+    expect(chat.snapshot.conversation.entries.at(-1)).toMatchObject({ notes: ["Not remembered."] });
+    chat.send("/remember our dog");
+    expect(socket().last("memory.add")).toMatchObject({ image_id: "i_7", text: "our dog" });
+    socket().refuse("memory.add", "too_many_memories");
+    await settle();
+    expect(chat.snapshot.notice).toBe("too_many_memories!");
+  });
+
+  it("lists and forgets", async () => {
+    const { chat, socket } = load();
+    socket().welcome();
+    chat.send("/memories");
+    const memories = ["our dog Rex", "our dog Rex", "a vase"].map((text, n) => ({ memory_id: `k_${n}`, text }));
+    socket().ack("memory.list", { memories });
+    await settle();
+    expect(chat.snapshot.notice).toBe("Taught so far: our dog Rex, a vase");
+    chat.send("/forget a vase");
+    expect(socket().last("memory.remove")).toMatchObject({ memory: "a vase" });
+    socket().ack("memory.remove", { removed: memories.slice(2) });
+    await settle();
+    expect(chat.snapshot.notice).toBe("Forgotten: a vase");
+    expect(chat.send("/memorable day")).toBe(true);
+    expect(socket().last("turn.submit")).toMatchObject({ text: "/memorable day" });
+  });
+});
+
 describe("sending", () => {
   it("leaves the composer once, and is busy until the turn ends", async () => {
     const { chat, socket, entries } = load();

@@ -535,3 +535,31 @@ async def test_events_of_unknown_sessions_are_passed_over(server: Server) -> Non
         await server.sockets[0].send(type="limits.updated", remaining=1)
         assert (await client.command("ping"))["type"] == "pong"
         assert json.dumps(server.connections) == "1"
+
+
+# --- The owner's memory ---------------------------------------------------------------------------------------------
+
+
+async def test_pictures_are_taught_listed_and_forgotten(server: Server) -> None:
+    item = {"memory_id": "k_1", "text": "our dog Rex", "language": "en", "image_id": "i_1"}
+    item["added_at"] = "2026-01-31T12:00:00Z"
+    server.says("memory.add", memory={**item, "later": "fields"}, count=1)
+    server.says("memory.list", memories=[item])
+    server.says("memory.remove", removed=[item])
+    async with connected(server) as client:
+        kept = await client.remember("i_1", "This is our dog Rex.")
+        assert (kept.memory_id, kept.text, kept.added_at.year) == ("k_1", "our dog Rex", 2026)
+        await client.remember("i_1", "unser Hund", language="de")
+        assert await client.memories() == [kept]
+        assert await client.forget("our dog Rex") == [kept]
+    first, second = server.received("memory.add")
+    assert (first["image_id"], first["text"], "language" in first) == ("i_1", "This is our dog Rex.", False)
+    assert second["language"] == "de"
+    assert server.received("memory.remove")[0]["memory"] == "our dog Rex"
+
+
+async def test_what_is_refused_of_a_memory_is_said(server: Server) -> None:
+    server.says("memory.add", code="too_many_memories", message="500 pictures are remembered already.")
+    async with connected(server) as client:
+        with pytest.raises(ServerRefused, match="500 pictures are remembered already"):
+            await client.remember("i_1", "our dog")

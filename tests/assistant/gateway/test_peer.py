@@ -23,10 +23,20 @@ from assistant.gateway.peer import MOST_OPEN_SESSIONS, Peer
 from assistant.gateway.server import listening
 from assistant.gateway.wire import SUBPROTOCOL, Chunk
 from assistant.images import ImageLimits
+from assistant.service.memories import Memories
 from assistant.service.submissions import Submissions
 from assistant.tools import all_tools
 from tests import pictures
-from tests.assistant.fakes import FakeConversations, FakeHealth, FakePictures, answer, question, until
+from tests.assistant.fakes import (
+    FakeConversations,
+    FakeHealth,
+    FakeMemories,
+    FakePictures,
+    FixedClock,
+    answer,
+    question,
+    until,
+)
 
 Frame = dict[str, Any]
 AWAY = Unavailable("unavailable", "The store does not answer now. Try again.", retry_after=1.0)
@@ -38,16 +48,18 @@ class Gateway:
     def __init__(self) -> None:
         self.conversations = FakeConversations(question("hi"), answer("A cat."))
         self.pictures = FakePictures()
+        self.memories = FakeMemories()
         self.health = FakeHealth()
         self.port = 0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
         submissions = Submissions(self.conversations, self.pictures, all_tools(load_prompts()))
+        taught = Memories(self.memories, self.pictures, FixedClock())
         requests = HttpRequests(Assets(Path("/nowhere")), self.pictures, self.health, "loopback")
 
         def make_peer(socket: Any) -> Peer:
-            return Peer(socket, self.conversations, self.pictures, submissions, ImageLimits(), "loopback")
+            return Peer(socket, self.conversations, self.pictures, submissions, taught, ImageLimits(), "loopback")
 
         async with listening("127.0.0.1", 0, requests, make_peer) as self.port:
             yield self
@@ -441,3 +453,40 @@ async def test_no_word_and_no_token_is_logged(gateway: Gateway, caplog: pytest.L
         await _private_talk(gateway)
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("assistant")]
     assert not [line for line in ours if "SECRET" in line]
+
+
+# --- The owner's memory ---------------------------------------------------------------------------------------------
+
+
+async def test_a_picture_is_taught_listed_and_forgotten(gateway: Gateway) -> None:
+    async with gateway.client() as client:
+        picture = await client.upload(pictures.jpeg())
+        added = await client.command("memory.add", image_id=picture["image_id"], text="This is our dog Rex.")
+        assert (added["type"], added["count"], added["memory"]["text"]) == ("ack", 1, "our dog Rex")
+        assert set(added["memory"]) == {"memory_id", "text", "language", "image_id", "added_at"}
+        assert (await client.command("memory.list"))["memories"] == [added["memory"]]
+        assert (await client.command("memory.remove", memory="our dog Rex"))["removed"] == [added["memory"]]
+        assert (await client.command("memory.list"))["memories"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "code"),
+    [
+        ("memory.add", {"image_id": "i_no", "text": "our dog"}, "image_not_found"),
+        ("memory.add", {"image_id": "i_no", "text": " "}, "memory_text_missing"),
+        ("memory.add", {"image_id": "i_no", "text": "x" * 201}, "memory_text_too_long"),
+        ("memory.add", {"image_id": "i_no", "text": "our dog", "language": "no such"}, "invalid_command"),
+        ("memory.add", {"text": "our dog"}, "invalid_command"),
+        ("memory.remove", {"memory": "our dog"}, "memory_not_found"),
+        ("memory.list", {"owner": "eve"}, "invalid_command"),
+    ],
+)
+async def test_a_wrong_command_of_the_memory_is_refused(gateway: Gateway, kind: str, fields: Frame, code: str) -> None:
+    async with gateway.client() as client:
+        refused = await client.command(kind, **fields)
+        assert (refused["type"], refused["code"]) == ("error", code)
+
+
+async def test_the_memory_is_for_those_who_are_let_in(gateway: Gateway) -> None:
+    async with gateway.client(auth=False) as client:
+        assert (await client.command("memory.list"))["code"] == "auth_required"

@@ -32,9 +32,10 @@ def test_a_text_that_names_no_tool_is_chat(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "arguments"),
     [
-        ("/caption", "caption", {"style": "short", "images": []}),
-        ("/caption ", "caption", {"style": "short", "images": []}),
-        ("/CAPTION  alt ", "caption", {"style": "alt", "images": []}),
+        ("/caption", "caption", {"style": "short", "language": "en", "images": []}),
+        ("/caption ", "caption", {"style": "short", "language": "en", "images": []}),
+        ("/CAPTION  alt ", "caption", {"style": "alt", "language": "en", "images": []}),
+        ("/caption de detailed", "caption", {"style": "detailed", "language": "de", "images": []}),
         ("/translate es  two  words ", "translate", {"to": "es", "source": "en", "text": "two  words", "images": []}),
         ("/translate fr a\nb", "translate", {"to": "fr", "source": "en", "text": "a\nb", "images": []}),
         ("/translate es", "translate", {"to": "es", "source": "en", "text": "", "images": []}),
@@ -48,7 +49,10 @@ def test_a_slash_command_is_a_checked_call(text: str, name: str, arguments: dict
     assert (call.name, call.arguments) == (name, arguments)
 
 
-@pytest.mark.parametrize("text", ["/caption loud", "/translate", "/translate xx hello", "/translate ES hello"])
+@pytest.mark.parametrize(
+    "text",
+    ["/caption loud", "/caption alt alt", "/caption es fr", "/translate", "/translate xx hello", "/translate ES hi"],
+)
 def test_a_command_used_wrongly_is_answered_with_its_usage(text: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^Usage: /") as refused:
         parse_command(text, TOOLS)

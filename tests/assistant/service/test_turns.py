@@ -13,13 +13,16 @@ from assistant.domain.errors import EngineError, Unavailable
 from assistant.domain.events import Event, ToolCalled, ToolFinished, TurnDelta, TurnProgress
 from assistant.domain.messages import Message, TextPart, ToolCallPart, ToolResultPart
 from assistant.domain.turns import TurnOptions
-from assistant.ports import Engine, LostClaim, Progress, Token
+from assistant.ports import Engine, LostClaim, Progress, Style, Token
 from assistant.service import turns
+from assistant.service.memories import Memories
 from assistant.service.turns import MOST_ATTEMPTS, TurnRunner
 from assistant.tools import all_tools
 from tests.assistant.fakes import (
+    OWNER,
     FakeConversations,
     FakeEngine,
+    FakeMemories,
     FakePictures,
     FakeQueue,
     FixedClock,
@@ -44,7 +47,10 @@ class House:
         self.queue = FakeQueue()
         self.conversations = FakeConversations(*(history or (question(),)))
         self.pictures = pictures or FakePictures("i_1", "i_2")
-        self.runner = TurnRunner(engine, self.conversations, self.queue, self.pictures, TOOLS, "be kind", FixedClock())
+        self.memories = FakeMemories()
+        self.runner = TurnRunner(
+            engine, self.conversations, self.queue, self.pictures, self.memories, TOOLS, "be kind", FixedClock()
+        )
 
     async def run(self, **changes: Any) -> FakeQueue:
         async with asyncio.timeout(5):
@@ -493,3 +499,44 @@ async def test_no_word_of_a_user_is_logged(caplog: pytest.LogCaptureFixture) -> 
 
 def _left_over() -> list["asyncio.Task[Any]"]:
     return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+# --- What the owner has taught --------------------------------------------------------------------------------------
+
+
+async def test_an_answer_about_a_picture_uses_what_the_owner_has_taught() -> None:
+    for asked in (question("What is this?", "i_2"), question("", "i_2", tool=CAPTION)):
+        engine = FakeEngine(looked("i_2"), *words("Rex."), end())
+        house = House(engine, asked)
+        await Memories(house.memories, house.pictures, FixedClock()).add(OWNER, "i_1", "our dog Rex", None)
+        queue = await house.run()
+        assert [taught.text for taught in engine.requests[0].memory] == ["our dog Rex"]
+        assert TurnProgress(turn_id="t_1", stage="remembering", done=0, total=1) in queue.appended
+        assert (queue.status, queue.last.notes) == ("completed", None)
+
+
+async def test_an_answer_without_a_picture_needs_none_of_it() -> None:
+    engine = FakeEngine(*words("Hello."), end())
+    house = House(engine, question("hi"))
+    house.memories.error = AssertionError("the memory was asked for")
+    await house.run()
+    assert engine.requests[0].memory == ()
+
+
+async def test_what_of_it_cannot_be_used_is_said_at_the_end() -> None:
+    engine = FakeEngine(looked("i_2"), *words("A dog."), end())
+    house = House(engine, question("What is this?", "i_2"))
+    await Memories(house.memories, house.pictures, FixedClock()).add(OWNER, "i_1", "our dog Rex", None)
+    house.memories.made = dict.fromkeys(house.memories.kept, Style("another", b""))
+    queue = await house.run()
+    assert (queue.status, engine.requests[0].memory) == ("completed", ())
+    assert queue.last.notes is not None
+    assert 'Not remembered in this answer: "our dog Rex"' in queue.last.notes[0]
+
+
+async def test_nothing_is_said_of_it_where_no_picture_was_looked_at() -> None:
+    engine = FakeEngine(looked("i_2", seen=False, reason="not asked about"), *words("A joke."), end())
+    house = House(engine, question("What is this?", "i_2"), answer("A dog."), question("Tell me a joke.", turn=2))
+    await Memories(house.memories, house.pictures, FixedClock()).add(OWNER, "i_1", "our dog Rex", None)
+    house.memories.made = dict.fromkeys(house.memories.kept, Style("another", b""))
+    assert (await house.run(turn_id="t_2")).last.notes is None

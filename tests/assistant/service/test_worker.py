@@ -17,6 +17,7 @@ from assistant.tools import all_tools
 from tests.assistant.fakes import (
     FakeConversations,
     FakeEngine,
+    FakeMemories,
     FakePictures,
     FakeQueue,
     FixedClock,
@@ -115,7 +116,7 @@ async def test_a_turn_that_breaks_does_not_log_what_the_user_said(
     call = ToolCallPart(name="translate", arguments={"text": "SECRET words", "to": "xx", "older": "SECRET"})
     conversations = FakeConversations(question("", tool=call))
     tools = all_tools(load_prompts())
-    runner = TurnRunner(FakeEngine(), conversations, queue, FakePictures(), tools, "", FixedClock())
+    runner = TurnRunner(FakeEngine(), conversations, queue, FakePictures(), FakeMemories(), tools, "", FixedClock())
     queue.claims.put_nowait(claim())
     with caplog.at_level(logging.DEBUG):
         async with working(queue, runner):

@@ -39,6 +39,11 @@ export const AnswerMessage = memo(function AnswerMessage({ chat, entry, showWeig
       {running && (text === "" || isNews(entry.activity)) && <Working activity={entry.activity} />}
       <ToolNotes parts={entry.tools} />
       <Ending chat={chat} entry={entry} />
+      {entry.notes.map((note) => (
+        <p className="remark" key={note}>
+          {note}
+        </p>
+      ))}
       {!running && (
         <footer className="answer-foot">
           <PicturesSeen chat={chat} images={entry.images} />
@@ -104,6 +109,7 @@ function hookStatus({ status }: AnswerEntry): "streaming" | "completed" | "cance
 const STAGES: Record<string, string> = {
   reading: "Reading the picture",
   encoding: "Looking at the picture",
+  remembering: "Looking at what was taught",
   prefill: "Reading",
   decode: "Writing",
   working: "Still thinking",
