@@ -132,7 +132,7 @@ def small_table(**settings: Any) -> Any:
     from vlbm.config import VLBMConfig
     from vlbm.evidence.table import EvidenceTable
 
-    usual = {
+    usual: dict[str, Any] = {
         "class_groups": 3,
         "name_tokens": 2,
         "memory_pictures": 3,
