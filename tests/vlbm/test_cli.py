@@ -15,7 +15,7 @@ import vlbm
 from tests.vlbm.conftest import drawn
 from tests.written import png, written
 from vlbm.cli import EXIT_ERROR, main
-from vlbm.cli.caption import EXIT_LEFT_OUT
+from vlbm.cli.terminal import EXIT_LEFT_OUT
 
 
 @pytest.fixture

@@ -13,11 +13,9 @@ import click
 
 from vlbm.cli.files import pictures_in
 from vlbm.cli.memory import lend_memory
-from vlbm.cli.terminal import bars, load, say
+from vlbm.cli.terminal import EXIT_LEFT_OUT, bars, load, say
 from vlbm.tasks import CAPTIONS
 from vlbm.tasks import question as ask
-
-EXIT_LEFT_OUT = 1
 
 
 @click.command()

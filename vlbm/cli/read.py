@@ -8,9 +8,7 @@ from pathlib import Path
 
 import click
 
-from vlbm.cli.terminal import say
-
-EXIT_LEFT_OUT = 1
+from vlbm.cli.terminal import EXIT_LEFT_OUT, say
 
 
 @click.command()

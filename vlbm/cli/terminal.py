@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+EXIT_LEFT_OUT = 1  # some of what was given was left out, and named
 _FIRST = os.environ.get("RANK", "0") == "0"  # torchrun numbers its processes so
 
 

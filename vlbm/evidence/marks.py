@@ -16,12 +16,13 @@ from typing import NamedTuple
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from vlbm.data import english
 from vlbm.data.colours import COLOURS
+from vlbm.data.scene_questions import SIDES
 from vlbm.evidence.runs import ABOVE, BELOW, BIGGER, COLOUR, LEFT, NUMBER, PLACE, RIGHT, THING, Evidence, Runs
 
-PLACES = ("left", "right", "top", "bottom", "middle")
-NUMBERS = ("one", "two", "three", "four", "five", "six")
-WORDS = (*COLOURS, *PLACES, *NUMBERS)
+NUMBERS = english.NUMBERS[1:7]
+WORDS = (*COLOURS, *SIDES, *NUMBERS)
 ARTICLES = ("a", "an", "the", "some", "two", "three")
 # A thing is bigger where its box has so many times another's area.
 MUCH = 1.5

@@ -147,15 +147,18 @@ class ThingTable(nn.Module):
     ) -> list[tuple[tuple[int, ...], tuple[int, ...], float]]:
         """Of each of r things the likeliest name, in the first language and in another, and its probability."""
         r = len(style)
-        languages = torch.tensor([0] * r + [language] * r, device=style.device)
-        twice = None if exclude is None else exclude.expand(2 * r, -1)
-        found = table.find(logits.repeat(2, 1), style.repeat(2, 1), languages=languages, exclude=twice, lent=lent)
+        languages = torch.tensor([0] * r + [language] * r * (language != 0), device=style.device)
+        times, many = len(languages) // r, len(languages)  # once in the first language itself
+        every = None if exclude is None else exclude.expand(many, -1)
+        found = table.find(
+            logits.repeat(times, 1), style.repeat(times, 1), languages=languages, exclude=every, lent=lent
+        )
         if not found.confidence.shape[1]:
             return [((), (), 0.0)] * r
         there = (found.tokens >= 0).any(dim=2)
-        chance, place = torch.where(there, found.confidence, -1.0)[r:].max(dim=1)
+        chance, place = torch.where(there, found.confidence, -1.0)[-r:].max(dim=1)
         rows = torch.arange(r, device=style.device)
-        first, spoken = (found.tokens[rows + start, place].tolist() for start in (0, r))
+        first, spoken = (found.tokens[rows + start, place].tolist() for start in (0, many - r))
         words = [[tuple(token for token in name if token >= 0) for name in names] for names in (first, spoken)]
         return list(zip(*words, chance.tolist(), strict=True))
 

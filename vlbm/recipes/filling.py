@@ -5,7 +5,6 @@ Each fit is kept in a file, so that a stopped recipe goes on where it was. It kn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from vlbm.recipes.material import Material, Tell, keep
 from vlbm.recipes.pictures import LANGUAGES, NOT_REMEMBERED
 from vlbm.recipes.regions import fit_colours, matched
 from vlbm.recipes.renderings import NOTHING
-from vlbm.recipes.scenes import SCENES
 from vlbm.recipes.space import fit_space
 from vlbm.recipes.trust import fit_trust
 
@@ -75,7 +73,7 @@ def _space(material: Material, tell: Tell) -> dict[str, torch.Tensor]:
     with_cuts = [n for n in shown if cuts.first[n + 1] > cuts.first[n]]
     style.append(cuts.style[cuts.first[with_cuts]].float())
     owner += [rows[n].picture for n in with_cuts]
-    scenes = [material.scenes.facts(n) for n in range(SCENES)]
+    scenes = material.scenes.all_facts()
     pairs = matched(material.scenes_cuts, scenes)
     style.append(material.scenes_cuts.style[[row for row, _, _ in pairs]].float())
     owner += [scenes[number].placed[place].source for _, number, place in pairs]
@@ -99,7 +97,7 @@ def _project(model: Any, processor: Any, material: Material, tell: Tell) -> dict
         model,
         processor.tokenizer,
         material.scenes_seen.grid,
-        [material.scenes.facts(n) for n in range(SCENES)],
+        material.scenes.all_facts(),
         sorted({thing.name for thing in material.scenes.things}),
         lambda done, total: tell("Aligning the grid with words", done, total, ""),
     )
@@ -139,7 +137,7 @@ def _is_right(material: Material, row: int, name: str) -> bool:
 
 
 def _colours(model: Any, material: Material, tell: Tell) -> dict[str, torch.Tensor]:
-    scenes: Sequence[Any] = [material.scenes.facts(n) for n in range(SCENES)]
+    scenes = material.scenes.all_facts()
     seen = [(row, scenes[number].placed[place].colour) for row, number, place in matched(material.scenes_cuts, scenes)]
     coloured = [(row, colour) for row, colour in seen if colour]
     memory = model.evidence.memory

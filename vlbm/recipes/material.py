@@ -131,8 +131,9 @@ def gather(model: Any, processor: Any, found: Sequence[Picture], work: Path, kep
 
 
 def _finder(finder: Any, scenes: Scenes, seen: Encoded, tell: Tell) -> dict[str, torch.Tensor]:
-    facts = [scenes.facts(n) for n in range(SCENES)]
-    fit_finder(finder, seen.grid, facts, lambda done, total: tell("Learning to find regions", done, total, ""))
+    fit_finder(
+        finder, seen.grid, scenes.all_facts(), lambda done, total: tell("Learning to find regions", done, total, "")
+    )
     return dict(finder.state_dict())
 
 

@@ -46,6 +46,10 @@ class Scenes:
         """Its picture."""
         return self.scene(number).picture
 
+    def all_facts(self) -> list[Scene]:
+        """The facts of the SCENES that are encoded."""
+        return [self.facts(number) for number in range(SCENES)]
+
     def facts(self, number: int) -> Scene:
         """The scene without its picture, kept: what is in it is asked again and again."""
         if number not in self._facts:
