@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from vlbm.data.scenes import Scene
 from vlbm.fusion import unit
+from vlbm.recipes.descent import descend
 
 STEPS, BATCH, RATE, SHARPNESS = 1200, 512, 2e-3, 12.0
 
@@ -44,21 +45,17 @@ def align(
     last = [tokenizer(f" {name}", add_special_tokens=False)["input_ids"][-1] for name in names]
     words = unit(embeddings[torch.tensor(last)].float() - mean)  # [w,d]
     project = model.memory.project
-    optimiser = torch.optim.AdamW(project.parameters(), lr=RATE, weight_decay=1e-2)
     generator = torch.Generator().manual_seed(0)
     right = list[float]()
-    with torch.enable_grad():
-        for step in range(STEPS):
-            drawn = torch.randint(len(cells), (BATCH,), generator=generator)
-            shown = unit(project(unit(cells[drawn].float())))
-            scores = SHARPNESS * shown @ words.T / shown.shape[1]
-            loss = cross_entropy(scores, labels[drawn])
-            optimiser.param_groups[0]["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS))
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            right.append(float((scores.argmax(dim=1) == labels[drawn]).float().mean()))
-            tell(step + 1, STEPS)
+
+    def loss() -> torch.Tensor:
+        drawn = torch.randint(len(cells), (BATCH,), generator=generator)
+        shown = unit(project(unit(cells[drawn].float())))
+        scores = SHARPNESS * shown @ words.T / shown.shape[1]
+        right.append(float((scores.argmax(dim=1) == labels[drawn]).float().mean()))
+        return cross_entropy(scores, labels[drawn])
+
+    descend(project.parameters(), loss, steps=STEPS, rate=RATE, decay=1e-2, tell=tell)
     tail = right[-STEPS // 10 :]
     return sum(tail) / len(tail)
 

@@ -5,6 +5,7 @@ Each fit is kept in a file, so that a stopped recipe goes on where it was. It kn
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def _trust(model: Any, material: Material) -> dict[str, torch.Tensor]:
     rows = _nameable(material)
     probability, best = table.group_probabilities(material.seen.logits[rows]).max(dim=1)
     right = [_is_right(material, n, groups[int(group)]) for n, group in zip(rows, best, strict=True)]
-    return fit_trust(probability, evened(material.seen.style[rows], table.memory.mean, table.memory.scale), right)
+    return _fitted(model, material, rows, probability, right)
 
 
 def _kind_trust(model: Any, material: Material) -> dict[str, torch.Tensor]:
@@ -118,7 +119,14 @@ def _kind_trust(model: Any, material: Material) -> dict[str, torch.Tensor]:
     probability, best = table.kind_probabilities(material.seen.logits[rows]).max(dim=1)
     kinds = [material.kind(material.rows[n].picture) for n in rows]
     right = [kind == int(found) for kind, found in zip(kinds, best, strict=True)]
-    return fit_trust(probability, evened(material.seen.style[rows], table.memory.mean, table.memory.scale), right)
+    return _fitted(model, material, rows, probability, right)
+
+
+def _fitted(
+    model: Any, material: Material, rows: Sequence[int], probability: torch.Tensor, right: Sequence[bool]
+) -> dict[str, torch.Tensor]:
+    memory = model.evidence.memory
+    return fit_trust(probability, evened(material.seen.style[list(rows)], memory.mean, memory.scale), right)
 
 
 def _nameable(material: Material) -> list[int]:

@@ -23,6 +23,7 @@ from vlbm.data.scenes import Scene
 from vlbm.evidence.regions import RegionFinder, overlap
 from vlbm.evidence.things import Sighted
 from vlbm.evidence.trust import evened
+from vlbm.recipes.descent import descend
 from vlbm.recipes.renderings import SHARD, Draw, Progress
 
 STEPS, BATCH, RATE = 900, 64, 2e-3
@@ -45,22 +46,18 @@ def fit_finder(finder: RegionFinder, grid: torch.Tensor, scenes: Sequence[Scene]
     torch.manual_seed(0)
     finder.reset_parameters()
     finder.requires_grad_(True)
-    optimiser = torch.optim.AdamW(finder.parameters(), lr=RATE, weight_decay=0.05)
     generator = torch.Generator().manual_seed(0)
-    with torch.enable_grad():
-        for step in range(STEPS):
-            drawn = torch.randint(len(grid), (BATCH,), generator=generator)
-            cells, target = grid[drawn].float(), wanted[drawn]
-            if torch.rand(1, generator=generator) < 0.5:
-                cells = cells.view(BATCH, side, side, -1).flip(2).flatten(1, 2)
-                target = target.flip(3).clone()
-                target[:, 1] *= -1
-            loss = _finder_loss(finder(dropout(cells, 0.1)), target.flatten(2))
-            optimiser.param_groups[0]["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS))
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            tell(step + 1, STEPS)
+
+    def loss() -> torch.Tensor:
+        drawn = torch.randint(len(grid), (BATCH,), generator=generator)
+        cells, target = grid[drawn].float(), wanted[drawn]
+        if torch.rand(1, generator=generator) < 0.5:
+            cells = cells.view(BATCH, side, side, -1).flip(2).flatten(1, 2)
+            target = target.flip(3).clone()
+            target[:, 1] *= -1
+        return _finder_loss(finder(dropout(cells, 0.1)), target.flatten(2))
+
+    descend(finder.parameters(), loss, steps=STEPS, rate=RATE, decay=0.05, tell=tell)
     finder.requires_grad_(False)
 
 
@@ -176,14 +173,10 @@ def fit_colours(
     labels = torch.tensor([COLOURS.index(colour) for colour in colours])
     torch.manual_seed(0)
     layer = torch.nn.Linear(style.shape[1], len(COLOURS))
-    optimiser = torch.optim.AdamW(layer.parameters(), lr=1e-3, weight_decay=0.3)
-    with torch.enable_grad():
-        for step in range(COLOUR_STEPS):
-            drawn = torch.randint(len(inputs), (256,))
-            loss = cross_entropy(layer(dropout(inputs[drawn], 0.3)), labels[drawn])
-            optimiser.param_groups[0]["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / COLOUR_STEPS))
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            tell(step + 1, COLOUR_STEPS)
+
+    def loss() -> torch.Tensor:
+        drawn = torch.randint(len(inputs), (256,))
+        return cross_entropy(layer(dropout(inputs[drawn], 0.3)), labels[drawn])
+
+    descend(layer.parameters(), loss, steps=COLOUR_STEPS, rate=1e-3, decay=0.3, tell=tell)
     return {name: value.detach() for name, value in layer.state_dict().items()}

@@ -10,7 +10,6 @@ Shapes: r renderings, s width of the style, m width of the space, k neighbours t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, dropout, normalize
+
+from vlbm.recipes.descent import descend
 
 WIDTH = 256
 STEPS, RATE, TEMPERATURE, PAIRS, DROPPED = 1500, 1e-3, 0.07, 256, 0.2
@@ -86,22 +87,19 @@ def _contrast(
     _, strength, axes = torch.linalg.svd(inputs[::3], full_matrices=False)
     whitened = axes[:WIDTH] * (strength[:WIDTH].mean() / strength[:WIDTH]).sqrt()[:, None]
     matrix = nn.Parameter(whitened.clone())
-    optimiser = torch.optim.AdamW([matrix], lr=RATE, weight_decay=1e-3)
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
-    for step in range(STEPS):
+
+    def loss() -> torch.Tensor:
         drawn = [rng.choice(pairs[n], 2, replace=False) for n in rng.choice(len(pairs), min(PAIRS, len(pairs)), False)]
         one, other = (torch.tensor([pair[side] for pair in drawn]) for side in (0, 1))
         left, right = (normalize(dropout(inputs[side], DROPPED) @ matrix.T, dim=1) for side in (one, other))
         alike = (kind[one][:, None] == kind[other][None]) & ~torch.eye(len(one), dtype=torch.bool)
         likeness = (left @ right.T / TEMPERATURE).masked_fill(alike, -1e4)
         wanted = torch.arange(len(one))
-        loss = cross_entropy(likeness, wanted) + cross_entropy(likeness.T, wanted)
-        optimiser.param_groups[0]["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS))
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        tell(step + 1, STEPS)
+        return cross_entropy(likeness, wanted) + cross_entropy(likeness.T, wanted)
+
+    descend([matrix], loss, steps=STEPS, rate=RATE, decay=1e-3, tell=tell)
     return matrix.detach()
 
 
