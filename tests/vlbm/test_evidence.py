@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from vlbm.encoders import encoder
-from vlbm.encoders.lite0 import read_lite0
 from vlbm.errors import ConfigError, DataError, WeightsDamaged, WeightsMissing
 from vlbm.evidence import names as naming
 from vlbm.evidence.names import imagenet_names, names_in, to_tokens
@@ -197,8 +196,8 @@ def test_tokens_begin_with_a_space_and_are_padded(processor: Any) -> None:
 def test_weights_of_another_encoder_are_refused(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(WeightsDamaged, match=r"other\.pth has 1 tensors"):
-        read_lite0(tmp_path / "other.pth")
+        encoder("efficientnet_lite0").weights(tmp_path / "other.pth")
     with pytest.raises(WeightsMissing, match=r"gone\.pth is not there"):
-        read_lite0(tmp_path / "gone.pth")
+        encoder("efficientnet_lite0").weights(tmp_path / "gone.pth")
     with pytest.raises(ConfigError, match="'vgg99'"):
         encoder("vgg99")

@@ -15,7 +15,7 @@ import vlbm._torchvision  # noqa: F401 (must run before transformers)
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from vlbm.encoders.convnets import CONVNETS
-from vlbm.encoders.lite0 import LITE0
+from vlbm.encoders.lite import LITES
 from vlbm.encoders.spec import Encoder, EncoderSpec, Seen
 from vlbm.encoders.towers import FoundTower, find_tower
 from vlbm.errors import ConfigError
@@ -35,7 +35,7 @@ __all__ = [
 TOWER = "tower"
 EncoderSource = str | Path | PreTrainedConfig | PreTrainedModel
 
-_ENCODERS = {spec.name: spec for spec in (LITE0, *CONVNETS)}
+_ENCODERS = {spec.name: spec for spec in (*LITES, *CONVNETS)}
 
 
 def list_encoders() -> list[str]:

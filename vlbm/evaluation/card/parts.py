@@ -18,10 +18,11 @@ from vlbm.evaluation.card.section import Figure, Section, share
 from vlbm.evaluation.card.things import Thing
 from vlbm.evaluation.naming import Posed
 from vlbm.evaluation.photos import foreign_photos
-from vlbm.evidence.runs import ALL, CAPTION, FINE, GROUP, THING
+from vlbm.evidence.runs import ALL, CAPTION, FINE, GROUP, KIND, THING
 from vlbm.perception import Visual
 
 MOST = 100
+CLASSES, REGIONS = (GROUP, FINE, KIND), range(THING, ALL)
 
 
 def without(*kinds: int) -> Callable[[Visual], Visual]:
@@ -40,13 +41,13 @@ def without_grid(visual: Visual) -> Visual:
 
 
 WAYS: dict[str, Callable[[Visual], Visual]] = {
-    "without names of classes": without(GROUP, FINE),
+    "without names of classes": without(*CLASSES),
     "without the visual memory": without(CAPTION),
-    "without regions": without(*range(THING, ALL)),
+    "without regions": without(*REGIONS),
     "without the grid": without_grid,
-    "names of classes alone": without(*range(CAPTION, ALL)),
-    "the visual memory alone": without(GROUP, FINE, *range(THING, ALL)),
-    "regions alone": without(GROUP, FINE, CAPTION),
+    "names of classes alone": without(CAPTION, *REGIONS),
+    "the visual memory alone": without(*CLASSES, *REGIONS),
+    "regions alone": without(*CLASSES, CAPTION),
     "the grid alone": without(*range(ALL)),
 }
 
