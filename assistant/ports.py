@@ -89,16 +89,14 @@ class Token:
 class PictureUse:
     """Whether a picture reached the model; if not, the reason in a few words.
 
-    ``read`` are the words that were read in it, None where none were. ``confidence`` is how likely the likeliest name
-    of what was seen is, None where it was not looked at. ``notes`` says what a person should know of how it was looked
-    at and read.
+    ``read`` are the words that were read in it, None where none were. ``notes`` says what a person should know of how
+    it was looked at and read.
     """
 
     image_id: str
     seen: bool
     reason: str | None = None
     read: str | None = None
-    confidence: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -111,7 +109,10 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The last thing an engine says of a request. Times are counted from the request, in milliseconds."""
+    """The last thing an engine says of a request. Times are counted from the request, in milliseconds.
+
+    ``confidence`` is how sure the answer is of what it says of pictures, 0 to 1; None where none was looked at.
+    """
 
     reason: Literal["stop", "length"]
     prompt_tokens: int
@@ -119,6 +120,7 @@ class End:
     image_cells: int
     first_token_ms: float
     total_ms: float
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

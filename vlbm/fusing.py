@@ -71,6 +71,40 @@ class FusionPass:
         }
 
 
+def fusion_pass(
+    fusions: nn.ModuleList,
+    memories: list[Prepared],
+    tokens: torch.Tensor,
+    *,
+    past: int,
+    start: torch.Tensor | None,
+    has_picture: torch.Tensor | None,
+) -> FusionPass:
+    """A forward's pass.
+
+    Args:
+        fusions, memories, tokens: see `FusionPass`; there may be several answers a picture (beams, sequences).
+        past: tokens that were read before.
+        start: first position, past included, on which fusions act [b]; default 0. A fusion of the prompt acts on as
+            many tokens as it has from there on.
+        has_picture: rows that have one [b] bool; default all.
+    """
+    b, t = tokens.shape[:2]
+    pictures = memories[0].keys.shape[0]
+    if pictures != b:
+        memories = [layer.repeat(b // pictures) for layer in memories]
+    positions = torch.arange(past, past + t, device=tokens.device)
+    first = torch.zeros(b, dtype=torch.long) if start is None else start.reshape(-1)
+    first = first.to(tokens.device).repeat_interleave(b // first.shape[0])
+    answer = positions[None, :] >= first[:, None]  # [b,t]
+    if has_picture is not None:
+        answer = answer & has_picture.to(tokens.device).repeat_interleave(b // has_picture.shape[0])[:, None]
+    active = answer
+    if prompt := int(fusions[0].prompt_tokens):  # type: ignore[arg-type]
+        active = answer & (positions[None, :] < first[:, None] + prompt)
+    return FusionPass(fusions=fusions, memories=memories, tokens=tokens, active=active, adapted=answer)
+
+
 # A context variable, not an attribute: two threads may run forwards of one model, and a copy shares no state with it.
 _current: ContextVar[FusionPass | None] = ContextVar("vlbm_fusion_pass", default=None)
 _adapters_asked_for: ContextVar[bool] = ContextVar("vlbm_adapters", default=False)

@@ -26,12 +26,13 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from vlbm.config import VLBMConfig
 from vlbm.encoders import Seen
 from vlbm.encoders.stages import open_stages
+from vlbm.evidence.asked import question_in
 from vlbm.evidence.neighbours import Lent
 from vlbm.evidence.regions import RegionFinder, cut
 from vlbm.evidence.runs import joined, lay_out
 from vlbm.evidence.table import EvidenceTable
 from vlbm.evidence.things import Sighted
-from vlbm.fusing import FusionPass, fusing, fusing_hook
+from vlbm.fusing import fusing, fusing_hook, fusion_pass
 from vlbm.fusion import Fusion, Prepared, fusion, unit
 from vlbm.language import decoder_layers
 from vlbm.perception import MemoryBuilder, Visual, average_views, rows_of
@@ -140,6 +141,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         languages: torch.Tensor | None = None,
         exclude: torch.Tensor | None = None,
         lent: Lent | None = None,
+        seen: Seen | None = None,
     ) -> Visual:
         """Encode pictures, without a gradient.
 
@@ -148,8 +150,9 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             languages: numbers of the languages that names and captions shall be in [b]; default the first.
             exclude: pictures that the memory may not return [b,N] bool.
             lent: pictures that are in the memory for this look alone (`vlbm.memory.teach`).
+            seen: what `encode` made of them, where that is known.
         """
-        return self._see(pixel_values, languages, exclude=exclude, lent=lent)
+        return self._see(pixel_values, seen or self.encode(pixel_values), languages, exclude=exclude, lent=lent)
 
     def encode(self, pixel_values: torch.Tensor) -> Seen:
         """What the encoder makes of pictures [b,v,3,h,w], their views joined, with a gradient into stages that learn.
@@ -168,13 +171,13 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
     def _see(
         self,
         pixel_values: torch.Tensor,
+        seen: Seen,
         languages: torch.Tensor | None,
         *,
         exclude: torch.Tensor | None = None,
         lent: Lent | None = None,
     ) -> Visual:
         """As `look`, with a gradient through the grid into the stages that learn."""
-        seen = self.encode(pixel_values)
         if languages is None:
             languages = torch.zeros(len(seen.grid), dtype=torch.long, device=seen.grid.device)
         with torch.no_grad():  # evidence is looked up: nothing to learn there
@@ -208,12 +211,22 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         self, pixel_values: torch.Tensor, pictures: torch.Tensor | None, languages: torch.Tensor | None
     ) -> Visual:
         """Pixels of several pictures a row as one batch of rows."""
-        visual = self._see(pixel_values, languages)
+        visual = self._see(pixel_values, self.encode(pixel_values), languages)
         return visual if pictures is None else rows_of(visual, pictures.tolist())
 
-    def remember(self, visual: Visual) -> list[Prepared]:
-        """What each fused layer attends to, from what was seen: computed once a picture."""
-        memory = self.memory(visual, self.get_input_embeddings().weight, self.embedding_mean)
+    def remember(self, visual: Visual, question: torch.Tensor | None = None) -> list[Prepared]:
+        """What each fused layer attends to, from what was seen: computed once a question.
+
+        Args:
+            visual: what was seen of b pictures, or of fewer that are each asked about as often.
+            question: token ids of what is asked, padded with -1 [b,q]; None: nothing.
+        """
+        asked = None
+        if question is not None:
+            if len(question) != len(visual.grid):
+                visual = visual.repeat(len(question) // len(visual.grid))
+            asked = self.evidence.asked(visual.evidence, question)
+        memory = self.memory(visual, self.get_input_embeddings().weight, self.embedding_mean, asked)
         return [layer.prepare(memory) for layer in self.fusions]  # type: ignore[operator]
 
     def forward(
@@ -226,6 +239,7 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         languages: torch.Tensor | None = None,
         visual: Visual | None = None,
         memories: list[Prepared] | None = None,
+        question: torch.Tensor | None = None,
         fusion_from: torch.Tensor | None = None,
         has_picture: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
@@ -242,6 +256,8 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             position_ids: [b,t]; `generate` makes them where prompts are padded.
             pixel_values, visual, memories: the pictures, at one of three stages: pixels [b,v,3,h,w], what was seen, or
                 each fused layer's memory. None of them: the bare language model.
+            question: token ids of what is asked of the pictures, padded with -1 [b,q]; default those of `input_ids`
+                from `fusion_from` on that `labels` do not say. Answers in `input_ids` without labels need it said.
             pictures: how many of the pictures in `pixel_values` each row has, in their order [b]; default one each.
             languages: number of the language of each picture's names and captions; default the first.
             fusion_from: first position (past included) on which the fusion acts [b]; default 0. A fusion of the prompt
@@ -250,14 +266,23 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             labels: as in transformers: [b,t], -100 is ignored.
             output_fusion: report each fused layer's alpha, beta, their ratio and attention (None without a picture).
         """
+        past = 0 if past_key_values is None else int(past_key_values.get_seq_length())
         if memories is None and (visual is not None or pixel_values is not None):
             seen = visual or self._see_rows(pixel_values, pictures, languages)  # type: ignore[arg-type]
-            memories = self.remember(seen)
+            if question is None:
+                question = question_in(input_ids, past=past, mask=attention_mask, start=fusion_from, labels=labels)
+            memories = self.remember(seen, question)
         embeds = inputs_embeds if inputs_embeds is not None else self.get_input_embeddings()(input_ids)
         current = None
         if memories is not None:
-            past = past_key_values.get_seq_length() if past_key_values is not None else 0
-            current = self._new_pass(memories, embeds, past, fusion_from, has_picture)
+            current = fusion_pass(
+                self.fusions,
+                memories,
+                unit(embeds.detach() - self.embedding_mean),
+                past=past,
+                start=fusion_from,
+                has_picture=has_picture,
+            )
             current.in_full = output_fusion
             if not self.config.fusion_layers:
                 inputs_embeds = current.fuse(0, embeds)
@@ -280,35 +305,6 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             **(current.told() if current else {}),
         )
 
-    def _new_pass(
-        self,
-        memories: list[Prepared],
-        embeds: torch.Tensor,
-        past: int,
-        fusion_from: torch.Tensor | None,
-        has_picture: torch.Tensor | None,
-    ) -> FusionPass:
-        b, t = embeds.shape[:2]
-        pictures = memories[0].keys.shape[0]
-        if pictures != b:  # several answers a picture: beams, num_return_sequences
-            memories = [layer.repeat(b // pictures) for layer in memories]
-        positions = torch.arange(past, past + t, device=embeds.device)
-        start = torch.zeros(b, dtype=torch.long) if fusion_from is None else fusion_from.reshape(-1)
-        start = start.to(embeds.device).repeat_interleave(b // start.shape[0])
-        answer = positions[None, :] >= start[:, None]  # [b,t]
-        if has_picture is not None:
-            answer = answer & has_picture.to(embeds.device).repeat_interleave(b // has_picture.shape[0])[:, None]
-        active = answer
-        if tokens := fusion(self.config.fusion).prompt_tokens:
-            active = answer & (positions[None, :] < start[:, None] + tokens)
-        return FusionPass(
-            fusions=self.fusions,
-            memories=memories,
-            tokens=unit(embeds.detach() - self.embedding_mean),
-            active=active,
-            adapted=answer,
-        )
-
     @torch.no_grad()
     def generate(
         self,
@@ -317,13 +313,17 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         pictures: torch.Tensor | None = None,
         languages: torch.Tensor | None = None,
         visual: Visual | None = None,
+        question: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
         """transformers' generate; pictures are encoded and remembered once, before the first token."""
         if pixel_values is not None:
             visual = self._see_rows(pixel_values, pictures, languages)
         if visual is not None:
-            kwargs["memories"] = self.remember(visual)
+            if question is None:
+                ids = kwargs.get("input_ids", kwargs.get("inputs", args[0] if args else None))
+                question = question_in(ids, mask=kwargs.get("attention_mask"), start=kwargs.get("fusion_from"))
+            kwargs["memories"] = self.remember(visual, question)
         return super().generate(*args, **kwargs)  # type: ignore[misc]
 
 

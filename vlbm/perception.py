@@ -43,6 +43,12 @@ class Visual:
         seen = None if self.seen is None else self.seen.to(device)
         return Visual(self.grid.to(device), self.evidence.map(lambda value: value.to(device)), seen)
 
+    def repeat(self, times: int) -> Visual:
+        """The same for `times` questions about each picture."""
+        seen = None if self.seen is None else self.seen.repeat_interleave(times, dim=0)
+        evidence = self.evidence.map(lambda value: value.repeat_interleave(times, dim=0))
+        return Visual(self.grid.repeat_interleave(times, dim=0), evidence, seen)
+
 
 class MemoryBuilder(nn.Module):
     """Lays grid cells and evidence tokens out as one memory of model width."""
@@ -54,6 +60,7 @@ class MemoryBuilder(nn.Module):
         self.kind = nn.Embedding((ALL if config.evidence_regions else WHOLE) + 1, width)  # the last is the grid's
         self.rank = nn.Embedding(RANKS, width)
         self.confidence = nn.Linear(CONFIDENCE_BINS, width, bias=False)
+        self.asked = nn.Parameter(torch.zeros(2, width))
         self.start = nn.Parameter(torch.zeros(width))
         self.end = nn.Parameter(torch.zeros(width))
         self.reset_parameters()
@@ -66,16 +73,20 @@ class MemoryBuilder(nn.Module):
         for embedding in (self.kind, self.rank):
             nn.init.normal_(embedding.weight, std=0.5)
         nn.init.normal_(self.confidence.weight, std=0.5)
+        nn.init.normal_(self.asked, std=0.5)
         nn.init.normal_(self.start)
         nn.init.normal_(self.end)
 
-    def forward(self, visual: Visual, embeddings: torch.Tensor, mean: torch.Tensor) -> Memory:
+    def forward(
+        self, visual: Visual, embeddings: torch.Tensor, mean: torch.Tensor, asked: torch.Tensor | None = None
+    ) -> Memory:
         """Build the memory.
 
         Args:
             visual: what was seen.
             embeddings: the language model's input embeddings [vocabulary,d].
             mean: their mean [d], taken off so that unrelated words are orthogonal.
+            asked: which evidence the question has, and which stands after what it has [b,e,2].
         """
         grid, evidence = visual.grid, visual.evidence
         b, n, _ = grid.shape
@@ -89,6 +100,8 @@ class MemoryBuilder(nn.Module):
             + self.rank(evidence.rank.clamp_max(RANKS - 1))
             + self.confidence(soft_bins(evidence.confidence))
         )
+        if asked is not None:
+            traits = traits + asked.to(traits.dtype) @ self.asked
         places = self.cell.repeat(n // self.cell.shape[0], 1)  # once a picture
         cell_traits = (places + self.kind.weight[-1]).expand(b, n, -1)
         e = words.shape[1]

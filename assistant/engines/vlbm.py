@@ -181,6 +181,7 @@ class VlbmEngine(Engine):
                             image_cells=step.image_cells,
                             first_token_ms=first or _since(start),
                             total_ms=_since(start),
+                            confidence=step.confidence,
                         )
         except VLBMError as error:
             raise EngineError("engine_refused", str(error)) from error
@@ -216,7 +217,7 @@ def _uses(request: EngineRequest, seen: "dict[str, model_engine.PictureUse]") ->
 def _use(image_id: str, use: "model_engine.PictureUse | None") -> PictureUse:
     if use is None:
         return PictureUse(image_id, seen=False, reason=_NOT_SEEN)
-    return PictureUse(image_id, seen=True, read=use.read or None, confidence=use.confidence, notes=use.notes)
+    return PictureUse(image_id, seen=True, read=use.read or None, notes=use.notes)
 
 
 def _messages(messages: Sequence[EngineMessage]) -> "tuple[model_engine.Message, ...]":

@@ -53,8 +53,8 @@ class TextResult(BaseModel):
     Attributes:
         image_weight: mean share of the pictures in the words, 0 to 1; None without a picture.
         images_seen: how many of the pictures the model saw.
-        confidence: how likely the likeliest name of what was seen is, 0 to 1, of several pictures the least; None
-            where none was looked at.
+        confidence: how sure the text is of what it says of pictures, 0 to 1: 0 where it names nothing that was seen;
+            None where none was looked at.
         read: the words that were read in the pictures, by a reader and not by the model; None where none were.
         notes: what the reader should know of this result, such as what the model does badly.
     """
@@ -88,8 +88,8 @@ class Answer:
 
     @property
     def confidence(self) -> float | None:
-        known = [use.confidence for use in self.looked if use.confidence is not None]
-        return round(min(known), 4) if known else None
+        sure = self.ended().confidence
+        return None if sure is None else round(sure, 4)
 
     @property
     def read(self) -> str | None:

@@ -90,6 +90,15 @@ def test_greedy_with_a_picture_is_what_transformers_generates(engine: Engine, mo
     assert [token.token_id for token in tokens] == [token for token in answer if token != 2]
 
 
+def test_an_answer_that_is_gone_on_with_has_the_same_question(engine: Engine) -> None:
+    message = Message("user", "What colour is the disc?", (picture_ref(drawn()),))
+    whole, tokens, end = run(engine, message, max_tokens=12)
+    begun = "".join(token.text for token in tokens[:3])
+    rest, _, gone_on = run(engine, message, max_tokens=9, prefix=begun)
+    assert begun + rest == whole
+    assert gone_on.confidence == end.confidence
+
+
 def test_an_empty_question_asks_what_it_is(engine: Engine, processor: Any) -> None:
     picture = picture_ref(drawn())
     assert render(processor, [Message("user", " ", (picture,))]) == render(

@@ -89,18 +89,19 @@ def _captioned(out: Path) -> set[str]:
 
 
 def _say_one(engine: Any, path: Path, question: str, language: str, max_tokens: int) -> dict[str, Any]:
-    from vlbm.engine import GenerationRequest, Looked, Message, PictureRef, Token
+    from vlbm.engine import End, GenerationRequest, Message, PictureRef, Token
 
     picture = PictureRef.of(path.read_bytes())
     request = GenerationRequest((Message("user", question, (picture,)),), max_tokens=max_tokens, language=language)
     steps = list(engine.generate(request))
     said = [step for step in steps if isinstance(step, Token)]
-    (use,) = next(step.images for step in steps if isinstance(step, Looked))
+    end = next(step for step in steps if isinstance(step, End))
+    (use,) = end.images
     weights = [step.image_weight for step in said if step.image_weight is not None]
     return {
         "image": str(path),
         "caption": "".join(step.text for step in said).strip(),
-        "confidence": None if use.confidence is None else round(use.confidence, 4),
+        "confidence": None if end.confidence is None else round(end.confidence, 4),
         "image_weight": round(sum(weights) / len(weights), 4) if weights else None,
         "notes": list(use.notes),
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -23,9 +23,11 @@ from vlbm.engine.text import Detokenizer, asks_about_a_picture, render
 from vlbm.engine.words import Use, answer, asks_about_writing, joined, quote, use_of, with_text
 from vlbm.errors import PromptTooLong, ReadingMissing
 from vlbm.evidence.neighbours import Lent
+from vlbm.evidence.said import confidence
 from vlbm.fingerprint import fingerprint
+from vlbm.fusion import Prepared
 from vlbm.language import context_tokens
-from vlbm.perception import style_of
+from vlbm.perception import Visual, gather, style_of
 from vlbm.pictures import open_picture, shortcomings
 from vlbm.reading import Reading, read
 
@@ -172,39 +174,32 @@ class Engine:
         accounts = _accounts(request.messages, used, readings)
         if accounts:
             yield Looked(accounts)
-        decoder = Decoder(self.model, ids, self.processor.fusion_start(ids), _join(seen))
+        start = self.processor.fusion_start(ids)
+        visual = gather([[features.visual for features in seen]]) if seen else None
+        memories = None if visual is None else self._remembered(visual, request, start)
+        decoder = Decoder(self.model, ids, start, memories)
         for done in decoder.prefill():
             yield Progress("prefill", done, len(ids))
-        sampler = Sampler(request, ids)
-        text = Detokenizer(self.processor.tokenizer, request.stop)
-        reason, count = "length", 0
-        while count < request.max_tokens:
-            token = sampler.choose(decoder.logits)
-            count += 1
-            weight = decoder.image_weight
-            if token in decoder.end_tokens:
-                reason = "stop"
-                break
-            piece = text.push(token)
-            if text.stopped or count == request.max_tokens:
-                piece += text.finish()
-            yield Token(piece, token, weight)
-            if text.stopped:
-                reason = "stop"
-                break
-            if count < request.max_tokens:
-                decoder.step(token)
-        if rest := text.finish():
-            yield Token(rest, token, weight)
-        if after and reason == "stop":
+        said = yield from _said(request, ids, decoder, self.processor.tokenizer)
+        if after and said.reason == "stop":
             yield Token(f" {after}", None, None)
         yield End(
-            reason="stop" if reason == "stop" else "length",
+            reason=said.reason,
             prompt_tokens=len(ids),
-            completion_tokens=count,
+            completion_tokens=said.tokens,
             image_cells=sum(features.visual.grid.shape[1] for features in seen),
             images=accounts,
+            confidence=None
+            if visual is None
+            else confidence(visual.evidence, self.processor.tokenizer, request.prefix + said.text),
         )
+
+    @torch.inference_mode()
+    def _remembered(self, visual: Visual, request: GenerationRequest, start: int) -> list[Prepared]:
+        """What the fused layers attend to."""
+        asked = render(self.processor, request.messages, pictured=True)[start:]  # no word of the answer's beginning
+        memories: list[Prepared] = self.model.remember(visual, torch.tensor([asked]))
+        return memories
 
     def _language(self, request: GenerationRequest) -> str:
         """What the request asks for, else what its question is asked in."""
@@ -233,6 +228,41 @@ class Engine:
         return found
 
 
+class _Said(NamedTuple):
+    """What the model said, and why it ended."""
+
+    text: str
+    tokens: int
+    reason: Literal["stop", "length"]
+
+
+def _said(request: GenerationRequest, ids: list[int], decoder: Decoder, tokenizer: Any) -> Generator[Step, None, _Said]:
+    """Say an answer token by token, to its end, a stop string or its length."""
+    sampler, text = Sampler(request, ids), Detokenizer(tokenizer, request.stop)
+    reason: Literal["stop", "length"] = "length"
+    pieces, count = list[str](), 0
+    while count < request.max_tokens:
+        token, weight = sampler.choose(decoder.logits), decoder.image_weight
+        count += 1
+        if token in decoder.end_tokens:
+            reason = "stop"
+            break
+        piece = text.push(token)
+        if text.stopped or count == request.max_tokens:
+            piece += text.finish()
+        pieces.append(piece)
+        yield Token(piece, token, weight)
+        if text.stopped:
+            reason = "stop"
+            break
+        if count < request.max_tokens:
+            decoder.step(token)
+    if rest := text.finish():
+        pieces.append(rest)
+        yield Token(rest, token, weight)
+    return _Said("".join(pieces), count, reason)
+
+
 def _told(request: GenerationRequest, readings: dict[str, Reading], text: str) -> Iterator[Step]:
     """An answer that the model has no part in; what is gone on from is not said again."""
     accounts = _accounts(request.messages, {}, readings)
@@ -255,24 +285,6 @@ def _latest_pictures(messages: Sequence[Message]) -> tuple[PictureRef, ...]:
     return next((message.images for message in reversed(messages) if message.images), ())
 
 
-def _join(seen: Sequence[Features]) -> Any:
-    """One memory of all pictures, slot after slot; None without pictures."""
-    if not seen:
-        return None
-    from vlbm.fusion import Prepared
-
-    def joined(index: int) -> Prepared:
-        layers = [features.memories[index] for features in seen]
-        return Prepared(
-            keys=torch.cat([layer.keys for layer in layers], dim=2),
-            values=torch.cat([layer.values for layer in layers], dim=2),
-            copies=torch.cat([layer.copies for layer in layers], dim=1),
-            mask=torch.cat([layer.mask for layer in layers], dim=3),
-        )
-
-    return [joined(index) for index in range(len(seen[0].memories))]
-
-
 def _accounts(
     messages: Sequence[Message], used: dict[str, Features], readings: dict[str, Reading]
 ) -> tuple[PictureUse, ...]:
@@ -292,7 +304,6 @@ def _account(sha256: str, features: Features | None, reading: Reading | None) ->
         width=known.width,
         height=known.height,
         read=reading.text if reading else "",
-        confidence=float(features.visual.evidence.strongest()[0]) if features else None,
         notes=(*lost, *(reading.notes if reading else ())),
     )
 

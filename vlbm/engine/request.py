@@ -128,8 +128,6 @@ class PictureUse:
         seen: it took part in the answer: it was looked at, or its words were read.
         width, height: in pixels, upright; 0 where the picture was not needed and so not opened.
         read: the words that were read in it; empty where none were, or where it was not read.
-        confidence: how likely the likeliest name of what was seen in it is, from 0 to 1, as evidence has it; None where
-            it was not looked at.
         notes: what a person should know of how it was looked at (`vlbm.pictures.shortcomings`) and read
             (`vlbm.reading.Reading.notes`).
     """
@@ -139,7 +137,6 @@ class PictureUse:
     width: int
     height: int
     read: str = ""
-    confidence: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -152,13 +149,22 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of an answer, with its accounts."""
+    """The end of an answer, with its accounts.
+
+    Attributes:
+        reason: the model ended it, or it was cut off.
+        prompt_tokens, completion_tokens, image_cells: how much was read and said.
+        images: as in `Looked`.
+        confidence: how sure the answer is of what it says of pictures (`vlbm.evidence.said`); None where none was
+            looked at.
+    """
 
     reason: Literal["stop", "length"]
     prompt_tokens: int
     completion_tokens: int
     image_cells: int
     images: tuple[PictureUse, ...] = ()
+    confidence: float | None = None
 
 
 Step = Progress | Looked | Token | End

@@ -12,6 +12,7 @@ from typing import Any
 
 from vlbm.data.records import Example
 from vlbm.evaluation.answers import answer
+from vlbm.evidence.said import confidence
 from vlbm.language import context_tokens
 from vlbm.perception import Visual
 from vlbm.training.encoded import encode
@@ -35,7 +36,7 @@ class Posed:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was said, and how sure the strongest evidence is, from 0 to 1; None where there was no picture."""
+    """What was said, and how sure that is (`vlbm.evidence.said`), from 0 to 1; None where there was no picture."""
 
     text: str
     confidence: float | None
@@ -68,7 +69,10 @@ def answers(
         for one, visual in zip(posed, seen, strict=True)
     ]
     said = answer(model, processor.tokenizer, rows, max_tokens=max_tokens, batch=batch, tell=tell)
-    sure = [float(visual.evidence.strongest()[0]) if visual else None for visual in seen]
+    sure = [
+        None if visual is None else confidence(visual.evidence, processor.tokenizer, text)
+        for visual, text in zip(seen, said, strict=True)
+    ]
     return [Answer(*pair) for pair in zip(said, sure, strict=True)]
 
 

@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from vlbm.data import english
 from vlbm.data.colours import COLOURS
 from vlbm.data.scene_questions import SIDES
-from vlbm.evidence.runs import ABOVE, BELOW, BIGGER, COLOUR, LEFT, NUMBER, PLACE, RIGHT, THING, Evidence, Runs
+from vlbm.evidence.runs import ABOVE, BELOW, BIGGER, COLOUR, LEFT, NUMBER, PLACE, RIGHT, THING, Evidence, Runs, ranked
 
 NUMBERS = english.NUMBERS[1:7]
 WORDS = (*COLOURS, *SIDES, *NUMBERS)
@@ -130,8 +130,7 @@ def runs_of(things: Sequence[Sequence[Thing]]) -> Runs:
         for place, thing in enumerate(found):
             tokens[row, place, : len(thing.name)] = torch.tensor(thing.name)
             confidence[row, place] = thing.confidence
-    rank = torch.arange(most).expand(len(things), -1)
-    return Runs(tokens, torch.full_like(rank, THING), rank, confidence)
+    return ranked(THING, tokens, confidence)
 
 
 def slots_of(marks: Sequence[Sequence[Mark]]) -> Evidence:

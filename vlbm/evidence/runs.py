@@ -48,13 +48,6 @@ class Evidence:
         """The same evidence with `change` applied to every tensor."""
         return Evidence(**{f.name: change(getattr(self, f.name)) for f in fields(self)})
 
-    def strongest(self) -> torch.Tensor:
-        """The confidence of the surest name of each picture, or of a thing in it [b]; 0 without any."""
-        names = self.mask & torch.isin(self.kind, torch.tensor(NAMES, device=self.kind.device))
-        if not names.shape[1]:
-            return self.confidence.new_zeros(len(names))
-        return (self.confidence * names).amax(dim=1)
-
     def beside(self, other: Evidence) -> Evidence:
         """This evidence and other evidence of the same pictures, as one."""
         return _compact(
@@ -83,15 +76,20 @@ class Runs:
         return Runs(**{f.name: change(getattr(self, f.name)) for f in fields(self)})
 
 
-def joined(one: Runs, other: Runs) -> Runs:
-    """The runs of both, of the same pictures."""
-    length = max(one.tokens.shape[2], other.tokens.shape[2])
-    tokens = [pad(runs.tokens, (0, length - runs.tokens.shape[2]), value=-1) for runs in (one, other)]
+def ranked(kind: int, tokens: torch.Tensor, confidence: torch.Tensor) -> Runs:
+    """Runs of one kind, tokens [b,r,l] and confidence [b,r], the likeliest first."""
+    rank = torch.arange(confidence.shape[1], device=confidence.device).expand_as(confidence)
+    return Runs(tokens.long(), torch.full_like(rank, kind), rank, confidence)
+
+
+def joined(*parts: Runs) -> Runs:
+    """The runs of all parts, of the same pictures."""
+    length = max(part.tokens.shape[2] for part in parts)
     return Runs(
-        torch.cat(tokens, dim=1),
-        torch.cat([one.kind, other.kind], dim=1),
-        torch.cat([one.rank, other.rank], dim=1),
-        torch.cat([one.confidence, other.confidence], dim=1),
+        torch.cat([pad(part.tokens, (0, length - part.tokens.shape[2]), value=-1) for part in parts], dim=1),
+        torch.cat([part.kind for part in parts], dim=1),
+        torch.cat([part.rank for part in parts], dim=1),
+        torch.cat([part.confidence for part in parts], dim=1),
     )
 
 

@@ -12,13 +12,14 @@ languages.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from vlbm.evidence.asked import asked
 from vlbm.evidence.neighbours import Lent, VisualMemory
-from vlbm.evidence.runs import CAPTION, FINE, GROUP, KIND, Evidence, Runs, lay_out
+from vlbm.evidence.runs import CAPTION, FINE, GROUP, KIND, Evidence, Runs, joined, lay_out, ranked
 from vlbm.evidence.things import ThingTable
 from vlbm.evidence.trust import ClassTrust, evened
 
@@ -39,6 +40,7 @@ class EvidenceTable(nn.Module):
         memory: remembered pictures.
         trust, kind_trust: in the names of classes, and in their kinds.
         things: what tells regions apart; None in a model that does not look at regions.
+        same: which tokens are forms of one word [vocabulary] (see `asked.folded`).
     """
 
     group_of_class: torch.Tensor
@@ -46,6 +48,7 @@ class EvidenceTable(nn.Module):
     class_tokens: torch.Tensor
     kind_of_class: torch.Tensor
     kind_tokens: torch.Tensor
+    same: torch.Tensor
 
     def __init__(self, config: VLBMConfig, *, classes: int, width: int) -> None:
         super().__init__()
@@ -61,6 +64,8 @@ class EvidenceTable(nn.Module):
         self.memory = VisualMemory(config, width=width)
         self.trust, self.kind_trust = ClassTrust(width), ClassTrust(width)
         self.things = ThingTable(config, style=width) if config.evidence_regions else None
+        text: Any = config.text_config
+        self.register_buffer("same", torch.arange(int(text.vocab_size), dtype=torch.int32))
 
     def forward(
         self,
@@ -96,21 +101,15 @@ class EvidenceTable(nn.Module):
         b = style.shape[0]
         if languages is None:
             languages = torch.zeros(b, dtype=torch.long, device=style.device)
-        found = [
+        return joined(
+            ranked(GROUP, style.new_zeros(b, 0, 1), style.new_zeros(b, 0)),  # a model may have no source at all
             *self._names(logits, languages, None if trusting else style),
             *self._remembered(style, languages, exclude, lent),
-        ]
-        length = max((tokens.shape[2] for _, tokens, _ in found), default=1)
-        padded = [nn.functional.pad(tokens, (0, length - tokens.shape[2]), value=-1) for _, tokens, _ in found]
-        kinds = [torch.full_like(confidence, kind, dtype=torch.long) for kind, _, confidence in found]
-        ranks = [torch.arange(confidence.shape[1]).expand(b, -1) for _, _, confidence in found]
-        empty = style.new_zeros((b, 0))
-        return Runs(
-            tokens=torch.cat(padded, dim=1).long() if found else empty.long().unsqueeze(2),
-            kind=torch.cat(kinds, dim=1) if found else empty.long(),
-            rank=torch.cat(ranks, dim=1).to(style.device) if found else empty.long(),
-            confidence=torch.cat([confidence for _, _, confidence in found], dim=1) if found else empty,
         )
+
+    def asked(self, evidence: Evidence, question: torch.Tensor) -> torch.Tensor:
+        """Which evidence a question [b,q] asks about [b,e,2] (see `vlbm.evidence.asked`)."""
+        return asked(evidence, question, self.same)
 
     def group_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """Class logits [b,c] -> probability of each everyday name [b,g]."""
@@ -125,23 +124,23 @@ class EvidenceTable(nn.Module):
         empty = classes.new_zeros(classes.shape[0], self.kind_tokens.shape[1])
         return empty.index_add(1, self.kind_of_class.long()[known], classes[:, known])
 
-    def _names(
-        self, logits: torch.Tensor, languages: torch.Tensor, style: torch.Tensor | None
-    ) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+    def _names(self, logits: torch.Tensor, languages: torch.Tensor, style: torch.Tensor | None) -> list[Runs]:
         if not self.group_tokens.shape[1]:
             return []
         probability, best = self.group_probabilities(logits).topk(self.groups, dim=1)
-        found = [(GROUP, self.group_tokens[languages[:, None], best], self._believed(self.trust, probability, style))]
+        believed = self._believed(self.trust, probability, style)
+        found = [ranked(GROUP, self.group_tokens[languages[:, None], best], believed)]
         if self.fine:
             probability, best = logits.softmax(dim=-1).topk(self.fine, dim=1)
             own, group = self.class_tokens[best], self.group_tokens[0][self.group_of_class.long()[best]]
             said = (languages == 0)[:, None] & (own != group).any(dim=2)  # not what the everyday name says already
-            found.append((FINE, torch.where(said[..., None], own, -1), self._believed(self.trust, probability, style)))
+            tokens = torch.where(said[..., None], own, -1)
+            found.append(ranked(FINE, tokens, self._believed(self.trust, probability, style)))
         if self.kind_tokens.shape[1]:
-            unsure = found[0][2].amax(dim=1) < NAMED  # a kind beside a sure name only makes one doubt it
+            unsure = believed.amax(dim=1) < NAMED  # a kind beside a sure name only makes one doubt it
             probability, best = self.kind_probabilities(logits).topk(1, dim=1)
             told = torch.where(unsure[:, None, None], self.kind_tokens[languages[:, None], best], -1)
-            found.append((KIND, told, self._believed(self.kind_trust, probability, style)))
+            found.append(ranked(KIND, told, self._believed(self.kind_trust, probability, style)))
         return found
 
     def _believed(self, trust: ClassTrust, probability: torch.Tensor, style: torch.Tensor | None) -> torch.Tensor:
@@ -152,7 +151,7 @@ class EvidenceTable(nn.Module):
 
     def _remembered(
         self, style: torch.Tensor, languages: torch.Tensor, exclude: torch.Tensor | None, lent: Lent | None
-    ) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+    ) -> list[Runs]:
         if not self.memory.features.shape[0] and lent is None:
             return []
-        return [(CAPTION, *self.memory.find(style, languages, exclude=exclude, lent=lent))]
+        return [ranked(CAPTION, *self.memory.find(style, languages, exclude=exclude, lent=lent))]

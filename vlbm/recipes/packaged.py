@@ -20,6 +20,7 @@ from vlbm import conversion, packaged
 from vlbm.data.english import indefinite
 from vlbm.engine import Engine, GenerationRequest, Message, Token
 from vlbm.engine.text import render
+from vlbm.evidence.asked import folded
 from vlbm.evidence.kinds import KINDS, kind_of_class
 from vlbm.evidence.names import imagenet_names, names_in, to_tokens
 from vlbm.recipes.evidence import Reader
@@ -109,10 +110,10 @@ def prepare(cache_dir: Path, changes: dict[str, Any], tell: Tell) -> Ready:
         changes: fields of the configuration that differ, for comparisons.
         tell: is told stage, done, total and a note.
     """
-    work = cache_dir / "training"
     found = pictures(cache_dir / "data", tell)
-    kept = work / f"{VERSION}-{digest(found)[:12]}"
     model, processor, settings = fresh_model(found, cache_dir, changes, tell)
+    work = cache_dir / "training" / model.config.encoder
+    kept = work / f"{VERSION}-{digest(found)[:12]}"
     material = gather(model, processor, found, work, kept, tell)
     reader = fill(model, processor, material, kept, tell)
     material = replace(material, others=bare_answers(model, processor, work, tell))
@@ -179,6 +180,7 @@ def fresh_model(
         table.group_tokens[number].copy_(to_tokens(texts, tokenizer, config.name_tokens))
         kinds = [kind.phrases[tag] for kind in KINDS]
         table.kind_tokens[number].copy_(to_tokens(kinds, tokenizer, config.name_tokens))
+    table.same.copy_(folded(tokenizer, len(table.same)))
     table.kind_of_class.copy_(torch.tensor(kind_of_class(len(names.classes))))
     table.class_tokens.copy_(to_tokens([indefinite(name) for name in names.classes], tokenizer, config.name_tokens))
     return model, processor, settings

@@ -45,7 +45,7 @@ SHARES = {
     "several": 0.07,
     "other": 0.04,
 }
-SKILLS: dict[Skill, float] = {"presence": 0.34, "colour": 0.22, "count": 0.2, "position": 0.2, "largest": 0.04}
+SKILLS: dict[Skill, float] = {"presence": 0.34, "colour": 0.22, "count": 0.14, "position": 0.26, "largest": 0.04}
 ENGLISH = 0.45
 TRIES = 8
 ENDLESS = 10_000_000
@@ -179,7 +179,8 @@ class Samples(Sequence[Example]):
         account = harder(replace(account, runs=replace(account.runs, confidence=confidence)), rng, keep=GROUP)
         name = indefinite(self.material.names.groups[group])
         belief = believed(account, name, "\0")
-        visual = Visual(self._class_grid(true, rng), account.laid_out(), self._hidden(rng, 0.3))
+        grid = self._class_grid(true, rng) if rng.random() < 0.7 else self.material.seen.grid[row : row + 1].float()
+        visual = Visual(grid, account.laid_out(), self._hidden(rng, 0.3))
         return self._example(*self._question(belief, language, rng), visual)
 
     def lesson(self, rng: np.random.Generator) -> Example:

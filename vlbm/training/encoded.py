@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from vlbm.data.records import Example
 from vlbm.errors import DataError
@@ -74,6 +75,8 @@ def collate(rows: Sequence[Encoded], *, device: torch.device | str = "cpu") -> d
     if any(row.visuals for row in rows):
         batch.update(_pictures([row.visuals for row in rows]))
         batch["fusion_from"] = torch.tensor([row.fusion_from for row in rows])
+        asked = [torch.tensor(row.prompt[row.fusion_from :], dtype=torch.long) for row in rows]
+        batch["question"] = pad_sequence(asked, batch_first=True, padding_value=-1)
         batch["has_picture"] = torch.tensor([bool(row.visuals) for row in rows])
     return {key: value.to(device) for key, value in batch.items()}
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_a_tool_needs_something_to_work_on(name: str, arguments: dict[str, Any],
 
 
 async def test_without_a_text_of_its_own_a_tool_works_on_what_is_written_in_the_picture() -> None:
-    use = PictureUse("i_1", seen=True, read="Mind the step", confidence=0.61, notes=("letterboxed",))
+    use = PictureUse("i_1", seen=True, read="Mind the step", notes=("letterboxed",))
     for name in ("translate", "summarise"):
         engine = FakeEngine(Looked((use,)), *words("A"), end())
         result = result_of(await run(TOOLS[name], ToolContext(engine, (PICTURE,)), text=" "))
@@ -77,7 +78,7 @@ async def test_without_a_text_of_its_own_a_tool_works_on_what_is_written_in_the_
         engine_with_text = FakeEngine(looked("i_1"), *words("A"), end())
         assert result_of(await run(TOOLS[name], ToolContext(engine_with_text, (PICTURE,)))).read is None
         assert [engine.requests[0].reading, engine_with_text.requests[0].reading] == ["text", "never"]
-    engine = FakeEngine(Looked((use,)), *words("A"), end())
+    engine = FakeEngine(Looked((use,)), *words("A"), replace(end(), confidence=0.61))
     result = result_of(await run(TOOLS["caption"], ToolContext(engine, (PICTURE,)), language="fr"))
     assert (result.read, result.confidence) == ("Mind the step", 0.61)
     assert engine.requests[0].messages[0].text.endswith("Answer in French.")

@@ -27,6 +27,7 @@ from vlbm.evaluation.card.neighbours import Neighbours
 from vlbm.evaluation.card.section import Section
 from vlbm.evaluation.naming import Answer, Posed, answers
 from vlbm.evidence.names import imagenet_names
+from vlbm.evidence.neighbours import Lent
 from vlbm.language import context_tokens
 from vlbm.perception import Visual
 from vlbm.pictures import open_picture
@@ -54,6 +55,7 @@ class Bench:
         seed: of samples, wrong pictures and resampling.
         batch: questions at a time, where the language model is asked alone.
         earlier: sections that were measured before, by name.
+        lent: pictures that the memory knows beside its own.
     """
 
     model: Any
@@ -66,6 +68,7 @@ class Bench:
     seed: int = 0
     batch: int = 16
     earlier: Mapping[str, Section] = field(default_factory=dict)
+    lent: Lent | None = None
 
     def __post_init__(self) -> None:
         self._glances = dict[str, Seen]()
@@ -104,9 +107,12 @@ class Bench:
         """What the encoder makes of a picture, as a batch of one; kept."""
         key = hashlib.sha256(picture).hexdigest()
         if key not in self._glances:
-            pixels = self.processor.image_processor(open_picture(picture))["pixel_values"]
-            self._glances[key] = self.model.encode(pixels.to(self.model.device))
+            self._glances[key] = self.model.encode(self._pixels(picture))
         return self._glances[key]
+
+    def _pixels(self, picture: bytes) -> torch.Tensor:
+        pixels: torch.Tensor = self.processor.image_processor(open_picture(picture))["pixel_values"]
+        return pixels.to(self.model.device)
 
     def nearest(self, picture: bytes, language: str = "en") -> str:
         """The caption of the training picture that looks most alike."""
@@ -123,9 +129,9 @@ class Bench:
         spoken = language if language in known else known[0]
         key = (hashlib.sha256(picture).hexdigest(), spoken)
         if key not in self._visuals:
-            pixels = self.processor.image_processor(open_picture(picture))["pixel_values"].to(self.model.device)
             number = torch.tensor([self.processor.language_number(spoken)], device=self.model.device)
-            self._visuals[key] = self.model.look(pixels, languages=number).to("cpu")
+            seen = self.model.look(self._pixels(picture), languages=number, lent=self.lent, seen=self.glance(picture))
+            self._visuals[key] = seen.to("cpu")
         return self._visuals[key]
 
     def ask(

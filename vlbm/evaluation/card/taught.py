@@ -1,14 +1,9 @@
-"""Held-out concepts before and after the memory was taught one other rendering of each.
-
-The model's own memory is put back afterwards.
-"""
+"""Held-out concepts before and after the memory was taught one other rendering of each."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
 
 from vlbm.data.records import Example
 from vlbm.data.splits import CONCEPTS
@@ -16,8 +11,7 @@ from vlbm.evaluation.card.bench import Bench
 from vlbm.evaluation.card.named import from_shuffled, things_of
 from vlbm.evaluation.card.section import Figure, Section, share
 from vlbm.evaluation.card.things import NEAREST, SHUFFLED, Answers, another, answers_of
-from vlbm.memory.index import Index
-from vlbm.memory.teach import attach, look_at
+from vlbm.memory.teach import look_at, teach
 
 SHOWN, TAUGHT = "noto", "fluent"
 
@@ -30,10 +24,10 @@ def taught(bench: Bench) -> Section:
     index, _ = look_at(
         bench.model, bench.processor, lessons, lambda done, total: bench.tell("Teaching", done, total, "")
     )
-    with lent(bench.model, bench.processor, index):
-        after = answers_of(bench, "After teaching", things)
-        wrong = [another(things, number) for number in range(len(things))]
-        swapped = answers_of(bench, "After teaching, shuffled", wrong)
+    told = replace(bench, lent=teach(bench.model, bench.processor, index))
+    after = answers_of(told, "After teaching", things)
+    wrong = [another(things, number) for number in range(len(things))]
+    swapped = answers_of(told, "After teaching, shuffled", wrong)
     shuffled = [thing.named(answer.text) for thing, answer in zip(things, swapped, strict=True)]
     answers = Answers(things, after, {SHUFFLED: shuffled})
     known = bench.neighbours.beside(
@@ -72,17 +66,3 @@ def pairs(examples: list[Example]) -> list[tuple[Example, Example]]:
     both = [makers for makers in by_name.values() if {SHOWN, TAUGHT} <= makers.keys()]
     first = {makers[SHOWN].concept: makers for makers in reversed(both)}  # one emoji a concept
     return [(makers[SHOWN], makers[TAUGHT]) for _, makers in sorted(first.items(), key=str)]
-
-
-@contextmanager
-def lent(model: Any, processor: Any, index: Index) -> Iterator[None]:
-    """Lend a memory to a model for a while."""
-    memory, pictures = model.evidence.memory, model.config.memory_pictures
-    own = dict(memory.named_buffers())
-    attach(model, processor, index)
-    try:
-        yield
-    finally:
-        for name, value in own.items():
-            setattr(memory, name, value)
-        model.config.memory_pictures = pictures

@@ -1,0 +1,93 @@
+"""Which evidence a question asks about: the slots whose words are in it.
+
+"What colour is the cat?" is about the mark that stands after "cat". A frozen language model's state at the answer does
+not say plainly which word was asked about, so evidence is told (query-conditioned evidence). Words are compared by
+their token alone, once folded: a plural is its singular, a capital at the start of a sentence is none. It knows token
+ids; what is made of a match is the fusion's to learn.
+
+Shapes: b batch, e evidence tokens, q tokens of a question.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from vlbm.data.english import plural
+from vlbm.evidence.runs import Evidence
+
+SHORTEST = 3
+UNLABELLED = -100  # transformers' mark of what is no answer
+
+
+def folded(tokenizer: Any, vocabulary: int) -> torch.Tensor:
+    """For each token of a vocabulary the one that stands for all forms of its word: itself, where there is none.
+
+    Args:
+        tokenizer: of whole words with a space before them, as of GPT-2 and its kin; elsewhere nothing is folded.
+        vocabulary: how many tokens there are.
+    """
+    texts = [tokenizer.decode([token]) for token in range(min(vocabulary, len(tokenizer)))]
+    words = {text[1:]: token for token, text in enumerate(texts) if text[:1] == " " and text[1:].isalpha()}
+    small = {word: token for word, token in words.items() if word.islower()}
+    same = torch.arange(vocabulary, dtype=torch.int32)
+    for word, token in small.items():
+        more = small.get(plural(word))
+        if len(word) >= SHORTEST and more is not None and more != token:
+            same[more] = token
+    for token, text in enumerate(texts):
+        word = text.removeprefix(" ")
+        if word[:1].isupper() and (plain := small.get(word.lower())) is not None:
+            same[token] = same[plain]
+    return same[same.long()]
+
+
+def question_in(
+    input_ids: torch.Tensor | None,
+    *,
+    past: int = 0,
+    mask: torch.Tensor | None = None,
+    start: torch.Tensor | None = None,
+    labels: torch.Tensor | None = None,
+) -> torch.Tensor | None:
+    """The question in an input: the ids from where it starts on that are no answer, -1 elsewhere [b,t].
+
+    Args:
+        input_ids: [b,t]; None: there is nothing to find it in.
+        past: tokens that were read before.
+        mask: which tokens are no padding [b, past + t].
+        start: position of its first token, past included [b], or of fewer rows that are each asked as often; default 0.
+        labels: -100 where there is no answer [b,t].
+    """
+    if input_ids is None:
+        return None
+    b, t = input_ids.shape
+    asked = torch.ones_like(input_ids, dtype=torch.bool)
+    if mask is not None:
+        asked &= mask[:, -t:].bool()
+    if start is not None:
+        first = start.reshape(-1).to(input_ids.device)
+        positions = torch.arange(past, past + t, device=input_ids.device)
+        asked &= positions >= first.repeat_interleave(b // len(first))[:, None]
+    if labels is not None:
+        asked &= labels == UNLABELLED
+    return torch.where(asked, input_ids, -1)
+
+
+def asked(evidence: Evidence, question: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
+    """Whether a question has a slot's own token, and whether it has the token before it [b,e,2], 0 or 1.
+
+    Args:
+        evidence: laid out.
+        question: token ids, padded with -1 [b,q].
+        same: of `folded`.
+    """
+    words = torch.where(question >= 0, same[question.clamp_min(0)], -1)
+
+    def has(tokens: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        return ((same[tokens.clamp_min(0)][:, :, None] == words[:, None, :]).any(dim=2) & known).float()
+
+    return torch.stack(
+        [has(evidence.tokens, ~evidence.ends), has(evidence.previous, evidence.previous >= 0)], dim=2
+    ) * evidence.mask.unsqueeze(2)
