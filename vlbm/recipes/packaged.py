@@ -43,7 +43,7 @@ HELD_OUT = 240  # examples that decide
 ANSWER_TOKENS = 20
 
 PLAN = Plan(
-    steps=2300,
+    steps=3600,
     batch=20,
     rate=8e-4,
     gate_rate=4e-3,
