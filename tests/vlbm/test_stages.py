@@ -201,7 +201,7 @@ def test_names_and_memory_stay_evidence(tmp_path: Path) -> None:
     table.memory.features.copy_(torch.nn.functional.normalize(torch.randn(2, 512), dim=1))
     model.train_encoder(1)
     batch = collate(rows(processor, tmp_path))
-    visual = model._see(batch["pixel_values"], None)
+    visual = model._see(batch["pixel_values"], model.encode(batch["pixel_values"]), None)
     assert visual.grid.requires_grad
     assert not visual.evidence.confidence.requires_grad
     assert {GROUP, CAPTION} <= set(visual.evidence.kind.flatten().tolist())
