@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
 import vlbm
@@ -54,6 +55,15 @@ def aligned(model: Any) -> Any:
     """
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()
+    return model
+
+
+def opened(model: Any, alpha: float = 0.5) -> Any:
+    """The model with its gates as training would open them: a closed one lets nothing of a picture through."""
+    with torch.no_grad():
+        for name, parameter in model.fusions.named_parameters():
+            if name.endswith("alpha"):
+                parameter.fill_(alpha)
     return model
 
 

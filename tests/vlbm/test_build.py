@@ -18,6 +18,7 @@ from transformers import (
 )
 
 import vlbm
+from tests.vlbm.conftest import opened
 from vlbm.errors import ConfigError, WeightsMissing
 from vlbm.language import context_tokens, from_scratch, language_model
 from vlbm.model import VLBMForConditionalGeneration
@@ -52,14 +53,6 @@ def build(text: PreTrainedConfig, **options: Any) -> tuple[VLBMForConditionalGen
     torch.manual_seed(0)
     small: dict[str, Any] = {"encoder": "resnet18", "encoder_weights": "random", "fusion_heads": 2}
     return vlbm.build(text, tokenizer=TOKENIZER, fusion_head_width=8, **(small | options))
-
-
-def opened(model: VLBMForConditionalGeneration) -> VLBMForConditionalGeneration:
-    with torch.no_grad():
-        for name, parameter in model.fusions.named_parameters():
-            if name.endswith("alpha"):
-                parameter.fill_(0.5)
-    return model
 
 
 @pytest.mark.parametrize("name", LANGUAGE_MODELS)

@@ -16,6 +16,7 @@ from PIL import Image
 from transformers import GPT2Config
 
 import vlbm
+from tests.vlbm.conftest import opened
 from vlbm.cli import EXIT_ERROR, main
 from vlbm.data.prepared import FORMAT, PICTURES, RECORD
 from vlbm.data.records import Example, write_jsonl
@@ -68,11 +69,7 @@ def made() -> tuple[Any, Any]:
         fusion_head_width=8,
         image_views=1,
     )
-    with torch.no_grad():
-        for name, parameter in model.fusions.named_parameters():
-            if name.endswith("alpha"):
-                parameter.fill_(2.0)
-    return model, processor
+    return opened(model, alpha=2.0), processor
 
 
 def examples(folder: Path) -> list[Example]:

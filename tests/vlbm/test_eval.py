@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from transformers import GPT2Config, LlamaConfig, PreTrainedConfig
 
 import vlbm
-from tests.vlbm.conftest import ROOT
+from tests.vlbm.conftest import ROOT, opened
 from vlbm.cli import EXIT_ERROR, main
 from vlbm.data.records import Example, read_jsonl, write_jsonl
 from vlbm.data.synthetic import cases
@@ -58,10 +58,8 @@ def made(kind: str = "gpt2", seed: int = 0, fusion: str = "sum_channel") -> tupl
         fusion_heads=2,
         fusion_head_width=8,
     )
+    opened(model, alpha=2.0)
     with torch.no_grad():
-        for name, parameter in model.fusions.named_parameters():
-            if name.endswith("alpha"):
-                parameter.fill_(2.0)
         for parameter in model.language_model.parameters():
             parameter.mul_(4.0)  # answers of small random weights are all alike
     return model, processor

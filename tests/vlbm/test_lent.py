@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import vlbm
-from tests.vlbm.conftest import drawn
+from tests.vlbm.conftest import drawn, opened
 from vlbm.config import VLBMConfig
 from vlbm.data.records import Example
 from vlbm.engine import Engine, GenerationRequest, Message, PictureRef, Token
@@ -37,11 +37,7 @@ def made() -> tuple[Any, Any]:
     model, processor = vlbm.build(
         text, tokenizer=TOKENIZER, encoder="resnet18", encoder_weights="random", fusion_heads=2
     )
-    with torch.no_grad():
-        for name, parameter in model.fusions.named_parameters():
-            if name.endswith("alpha"):
-                parameter.fill_(0.5)
-    return model, processor
+    return opened(model), processor
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from PIL import Image
 from transformers import GPT2Config, ViTConfig
 
 import vlbm
+from tests.vlbm.conftest import opened
 from vlbm.data.records import Example
 from vlbm.encoders import encoder
 from vlbm.encoders.stages import open_stages
@@ -58,15 +59,6 @@ def fresh(source: Any = TOWER, **settings: Any) -> tuple[Any, Any]:
         fusion_head_width=8,
         **settings,
     )
-
-
-def opened(model: Any) -> Any:
-    """Gates as training would open them: a closed one lets no gradient through to the picture."""
-    with torch.no_grad():
-        for name, parameter in model.fusions.named_parameters():
-            if name.endswith("alpha"):
-                parameter.fill_(0.5)
-    return model
 
 
 def rows(processor: Any, folder: Path) -> list[Encoded]:

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 import vlbm
-from tests.vlbm.conftest import aligned, drawn
+from tests.vlbm.conftest import aligned, drawn, opened
 from vlbm.errors import ConfigError, WeightsDamaged, WeightsMissing
 from vlbm.pictures import open_picture
 from vlbm.tokenizer import train_tokenizer
@@ -41,11 +41,7 @@ def made() -> tuple[Any, Any]:
         fusion_heads=2,
         fusion_head_width=8,
     )
-    with torch.no_grad():
-        for name, parameter in model.fusions.named_parameters():
-            if name.endswith("alpha"):
-                parameter.fill_(0.5)
-    return model, processor
+    return opened(model), processor
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from vlbm.training.encoded import IGNORED, Encoded, collate
+from vlbm.evidence.asked import IGNORED
+from vlbm.training.encoded import Encoded, collate
 
 
 @torch.inference_mode()

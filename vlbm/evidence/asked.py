@@ -18,7 +18,7 @@ from vlbm.data.english import plural
 from vlbm.evidence.runs import Evidence
 
 SHORTEST = 3
-UNLABELLED = -100  # transformers' mark of what is no answer
+IGNORED = -100  # transformers' label of what is no answer
 
 
 def folded(tokenizer: Any, vocabulary: int) -> torch.Tensor:
@@ -71,7 +71,7 @@ def question_in(
         positions = torch.arange(past, past + t, device=input_ids.device)
         asked &= positions >= first.repeat_interleave(b // len(first))[:, None]
     if labels is not None:
-        asked &= labels == UNLABELLED
+        asked &= labels == IGNORED
     return torch.where(asked, input_ids, -1)
 
 

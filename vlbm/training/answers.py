@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from vlbm.training.encoded import IGNORED
+from vlbm.evidence.asked import IGNORED
 
 
 def answer_loss(model: Any, head: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:

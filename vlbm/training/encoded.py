@@ -16,11 +16,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vlbm.data.records import Example
 from vlbm.errors import DataError
+from vlbm.evidence.asked import IGNORED
 from vlbm.perception import Visual, gather
 from vlbm.tasks import messages
 from vlbm.training.pixels import Pixels
-
-IGNORED = -100
 
 
 @dataclass(frozen=True, slots=True)
