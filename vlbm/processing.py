@@ -97,7 +97,7 @@ class VLBMImageProcessor(BaseImageProcessor):
     def normalise(self, views: torch.Tensor) -> torch.Tensor:
         """Bytes [...,3,h,w] -> what the encoder takes."""
         scaled = views.float() / 255
-        mean, std = torch.tensor(self.image_mean), torch.tensor(self.image_std)
+        mean, std = (torch.tensor(each, device=views.device) for each in (self.image_mean, self.image_std))
         return (scaled - mean[:, None, None]) / std[:, None, None]
 
     @staticmethod

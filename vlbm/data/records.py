@@ -83,7 +83,7 @@ def read_jsonl(path: Path, pictures: Path | None = None) -> Read:
     Raises:
         DataError: the file is not there, or has not one usable line.
     """
-    folder = pictures or path.parent
+    folder, known = pictures or path.parent, dict[str, Path]()
     examples, problems = list[Example](), list[Problem]()
     try:
         lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
@@ -93,7 +93,7 @@ def read_jsonl(path: Path, pictures: Path | None = None) -> Read:
         if not line.strip():
             continue
         try:
-            examples.append(parse(line, folder))
+            examples.append(parse(line, folder, known))
         except ValueError as error:
             problems.append(Problem(number, str(error)))
     return kept(path, examples, problems)
@@ -111,8 +111,13 @@ def kept(path: Path, examples: list[Example], problems: list[Problem]) -> Read:
     return Read(tuple(examples), tuple(problems))
 
 
-def parse(line: bytes, folder: Path) -> Example:
+def parse(line: bytes, folder: Path, known: dict[str, Path] | None = None) -> Example:
     """One line of the format.
+
+    Args:
+        line: JSON.
+        folder: that the pictures' names start from.
+        known: pictures whose places were looked at, by name, and where this line's are added.
 
     Raises:
         ValueError: it is not one; the message says why.
@@ -134,7 +139,16 @@ def parse(line: bytes, folder: Path) -> Example:
     for key, value in {"target": target, **texts}.items():
         if fault := _fault(value):
             raise ValueError(f"{key!r} has {fault}")
-    return Example(pictures=tuple(inside(folder, name) for name in _names(row)), target=target, task=task, **texts)
+    known = {} if known is None else known
+    pictures = tuple(_known(folder, name, known) for name in _names(row))
+    return Example(pictures=pictures, target=target, task=task, **texts)
+
+
+def _known(folder: Path, name: Any, known: dict[str, Path]) -> Path:
+    """As `inside`, once a name: a picture comes up once a language, and links take long to follow."""
+    if not isinstance(name, str) or name not in known:
+        known[name] = inside(folder, name)
+    return known[name]
 
 
 def _json(line: bytes) -> Any:

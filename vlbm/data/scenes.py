@@ -227,7 +227,7 @@ def _ground_under(pieces: Sequence[_Piece], photos: Sequence[Image.Image], rng: 
         if photos and rng.random() < PHOTO:
             canvas = _photo_ground(photos[int(rng.integers(len(photos)))], rng)
         else:
-            canvas = ground([], rng)
+            canvas = ground(None, rng)
         contrast = min(_contrast(piece, canvas) for piece in pieces)
         if contrast > clearest:
             best, clearest = canvas, contrast

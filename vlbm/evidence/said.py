@@ -9,10 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from vlbm.data.english import plural
+from vlbm.data.english import plural, without_article
 from vlbm.evidence.runs import KIND, NAMES, Evidence
-
-_ARTICLE = re.compile(r"^(?:an?|the|some) ")
 
 
 def confidence(evidence: Evidence, tokenizer: Any, answer: str) -> float:
@@ -38,7 +36,7 @@ def _names(evidence: Evidence, tokenizer: Any) -> Iterator[tuple[tuple[str, ...]
         if not ends:
             tokens.append(token)
             continue
-        name = _ARTICLE.sub("", _plain(tokenizer.decode(tokens)))
+        name = without_article(_plain(tokenizer.decode(tokens)))
         tokens.clear()
         if name:
             yield (name, plural(name)), sure

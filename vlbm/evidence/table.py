@@ -111,15 +111,13 @@ class EvidenceTable(nn.Module):
         """Which evidence a question [b,q] asks about [b,e,2] (see `vlbm.evidence.asked`)."""
         return asked(evidence, question, self.same)
 
-    def group_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Class logits [b,c] -> probability of each everyday name [b,g]."""
-        classes = logits.softmax(dim=-1)
+    def group_probabilities(self, classes: torch.Tensor) -> torch.Tensor:
+        """Probabilities of classes [b,c] -> probability of each everyday name [b,g]."""
         empty = classes.new_zeros(classes.shape[0], self.group_tokens.shape[1])
         return empty.index_add(1, self.group_of_class.long(), classes)
 
-    def kind_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Class logits [b,c] -> probability of each kind of thing [b,k]."""
-        classes = logits.softmax(dim=-1)
+    def kind_probabilities(self, classes: torch.Tensor) -> torch.Tensor:
+        """Probabilities of classes [b,c] -> probability of each kind of thing [b,k]."""
         known = self.kind_of_class >= 0
         empty = classes.new_zeros(classes.shape[0], self.kind_tokens.shape[1])
         return empty.index_add(1, self.kind_of_class.long()[known], classes[:, known])
@@ -127,27 +125,23 @@ class EvidenceTable(nn.Module):
     def _names(self, logits: torch.Tensor, languages: torch.Tensor, style: torch.Tensor | None) -> list[Runs]:
         if not self.group_tokens.shape[1]:
             return []
-        probability, best = self.group_probabilities(logits).topk(self.groups, dim=1)
-        believed = self._believed(self.trust, probability, style)
+        classes = logits.softmax(dim=-1)
+        even = None if style is None else evened(style, self.memory.mean, self.memory.scale)
+        probability, best = self.group_probabilities(classes).topk(self.groups, dim=1)
+        believed = _believed(self.trust, probability, even)
         found = [ranked(GROUP, self.group_tokens[languages[:, None], best], believed)]
         if self.fine:
-            probability, best = logits.softmax(dim=-1).topk(self.fine, dim=1)
+            probability, best = classes.topk(self.fine, dim=1)
             own, group = self.class_tokens[best], self.group_tokens[0][self.group_of_class.long()[best]]
             said = (languages == 0)[:, None] & (own != group).any(dim=2)  # not what the everyday name says already
             tokens = torch.where(said[..., None], own, -1)
-            found.append(ranked(FINE, tokens, self._believed(self.trust, probability, style)))
+            found.append(ranked(FINE, tokens, _believed(self.trust, probability, even)))
         if self.kind_tokens.shape[1]:
             unsure = believed.amax(dim=1) < NAMED  # a kind beside a sure name only makes one doubt it
-            probability, best = self.kind_probabilities(logits).topk(1, dim=1)
+            probability, best = self.kind_probabilities(classes).topk(1, dim=1)
             told = torch.where(unsure[:, None, None], self.kind_tokens[languages[:, None], best], -1)
-            found.append(ranked(KIND, told, self._believed(self.kind_trust, probability, style)))
+            found.append(ranked(KIND, told, _believed(self.kind_trust, probability, even)))
         return found
-
-    def _believed(self, trust: ClassTrust, probability: torch.Tensor, style: torch.Tensor | None) -> torch.Tensor:
-        if style is None:
-            return probability
-        believed: torch.Tensor = trust(probability, evened(style, self.memory.mean, self.memory.scale))
-        return believed
 
     def _remembered(
         self, style: torch.Tensor, languages: torch.Tensor, exclude: torch.Tensor | None, lent: Lent | None
@@ -155,3 +149,11 @@ class EvidenceTable(nn.Module):
         if not self.memory.features.shape[0] and lent is None:
             return []
         return [ranked(CAPTION, *self.memory.find(style, languages, exclude=exclude, lent=lent))]
+
+
+def _believed(trust: ClassTrust, probability: torch.Tensor, even: torch.Tensor | None) -> torch.Tensor:
+    """Probabilities of names as far as the style lets one believe them; as they are, where there is none."""
+    if even is None:
+        return probability
+    believed: torch.Tensor = trust(probability, even)
+    return believed

@@ -6,6 +6,7 @@ Each fit is kept in a file, so that a stopped recipe goes on where it was. It kn
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from vlbm.recipes.evidence import Reader
 from vlbm.recipes.material import Material, Tell, keep
 from vlbm.recipes.pictures import LANGUAGES, NOT_REMEMBERED
 from vlbm.recipes.regions import fit_colours, matched
-from vlbm.recipes.renderings import NOTHING
+from vlbm.recipes.renderings import NOTHING, device_of
 from vlbm.recipes.space import fit_space
 from vlbm.recipes.trust import fit_trust
 
@@ -41,7 +42,7 @@ def fill(model: Any, processor: Any, material: Material, kept: Path, tell: Tell)
     memory, found = table.memory, material.pictures
     plain = [n for n, row in enumerate(material.rows) if row.plain and found[row.picture].remembered]
     owners = [material.rows[n].picture for n in plain]
-    space = keep(kept / "space.safetensors", lambda: _space(material, tell))
+    space = keep(kept / "space.safetensors", lambda: _space(material, device_of(model.encoder), tell))
     project = keep(kept / "project.safetensors", lambda: _project(model, processor, material, tell))
     model.memory.project.load_state_dict(project)
     memory.mean.copy_(space["mean"])
@@ -63,10 +64,10 @@ def fill(model: Any, processor: Any, material: Material, kept: Path, tell: Tell)
     table.things.words.copy_(to_tokens(list(WORDS), tokenizer, 1)[:, 0])
     table.things.articles.copy_(to_tokens(list(ARTICLES), tokenizer, 1)[:, 0])
     concepts = [found[owner].concept for owner in owners]
-    return Reader(table, tokenizer, things_shown, concepts, owners)
+    return Reader(deepcopy(table).cpu(), tokenizer, things_shown, concepts, owners)
 
 
-def _space(material: Material, tell: Tell) -> dict[str, torch.Tensor]:
+def _space(material: Material, device: torch.device, tell: Tell) -> dict[str, torch.Tensor]:
     """From renderings, the surest region of each, and the things of scenes."""
     found, rows, cuts = material.pictures, material.rows, material.cuts
     shown = [n for n, row in enumerate(rows) if row.picture != NOTHING]
@@ -81,7 +82,7 @@ def _space(material: Material, tell: Tell) -> dict[str, torch.Tensor]:
     strange = [found[n].maker in NOT_REMEMBERED for n in owner]
     plain = [rows[n].plain and found[rows[n].picture].remembered for n in shown]
     space = fit_space(
-        torch.cat(style),
+        torch.cat(style).to(device),
         thing=[found[n].phrases["en"] for n in owner],
         concept=[found[n].concept for n in owner],
         remembered=plain + [False] * (len(owner) - len(plain)),
@@ -109,14 +110,14 @@ def _project(model: Any, processor: Any, material: Material, tell: Tell) -> dict
 def _trust(model: Any, material: Material) -> dict[str, torch.Tensor]:
     table, groups = model.evidence, material.names.groups
     rows = _nameable(material)
-    probability, best = table.group_probabilities(material.seen.logits[rows]).max(dim=1)
+    probability, best = table.group_probabilities(material.seen.logits[rows].softmax(dim=-1)).max(dim=1)
     right = [_is_right(material, n, groups[int(group)]) for n, group in zip(rows, best, strict=True)]
     return _fitted(model, material, rows, probability, right)
 
 
 def _kind_trust(model: Any, material: Material) -> dict[str, torch.Tensor]:
     table, rows = model.evidence, _nameable(material)
-    probability, best = table.kind_probabilities(material.seen.logits[rows]).max(dim=1)
+    probability, best = table.kind_probabilities(material.seen.logits[rows].softmax(dim=-1)).max(dim=1)
     kinds = [material.kind(material.rows[n].picture) for n in rows]
     right = [kind == int(found) for kind, found in zip(kinds, best, strict=True)]
     return _fitted(model, material, rows, probability, right)

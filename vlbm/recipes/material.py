@@ -68,17 +68,20 @@ class Material:
         return None if picture == NOTHING else self.kinds.get(self.pictures[picture].concept)
 
 
-def gather(model: Any, processor: Any, found: Sequence[Picture], work: Path, kept: Path, tell: Tell) -> Material:
+def gather(
+    model: Any, processor: Any, found: Sequence[Picture], work: Path, kept: Path, tell: Tell, workers: int = 0
+) -> Material:
     """Encode renderings and scenes, train the finder of regions on the scenes, and encode the regions.
 
     Args:
-        model, processor: untrained.
+        model, processor: untrained; encoder and finder work where their parameters lie.
         found: the pictures.
         work: folder of what is encoded, which other recipes may share.
         kept: folder of what is fitted.
         tell: is told stage, done, total and a note.
+        workers: processes that draw.
     """
-    rows, scenes = planned(found), Scenes(things(found, TRAIN))
+    rows, scenes = planned(found), Scenes(things(found, TRAIN, workers), workers=workers)
     folder, key = work / "renderings", digest(found)
     draw = drawer(found, rows)
 
@@ -89,8 +92,9 @@ def gather(model: Any, processor: Any, found: Sequence[Picture], work: Path, kep
             draw,
             len(mirrored),
             folder,
-            key=f"{name} {key}",
+            key=f"{name} {len(mirrored)} {key}",
             mirrored=mirrored,
+            workers=workers,
             tell=lambda done, total: tell(f"Encoding {what}", done, total, ""),
         )
 
@@ -107,7 +111,8 @@ def gather(model: Any, processor: Any, found: Sequence[Picture], work: Path, kep
             draw,
             grid,
             folder,
-            key=f"{name} {key} {found_by}",
+            key=f"{name} {len(grid)} {key} {found_by}",
+            workers=workers,
             tell=lambda done, total: tell(f"Encoding regions of {what}", done, total, ""),
         )
 
@@ -123,7 +128,7 @@ def gather(model: Any, processor: Any, found: Sequence[Picture], work: Path, kep
         scenes_cuts=cut("scenes", "scenes", scenes.draw, scenes_seen.grid),
         scene_numbers=[n for n in range(SCENES) if n % APART],
         names=names,
-        classifier=model.encoder.net.classifier.weight.detach(),
+        classifier=model.encoder.net.classifier.weight.detach().cpu(),
         groups=[n for n in range(len(names.groups)) if n not in unspoken(names, found)],
         kinds=kinds_by_concept(names),
         others=(),

@@ -38,7 +38,7 @@ NAME_TOKENS = 14
 # Regions of a picture that are looked at.
 REGIONS = 6
 # Of the steps before the training: what older steps have kept does not fit newer ones.
-VERSION = 2
+VERSION = 3
 HELD_OUT = 240  # examples that decide
 ANSWER_TOKENS = 20
 
@@ -84,43 +84,47 @@ class Ready:
     kept: Path
 
 
-def train(*, out: Path, cache_dir: Path, plan: Plan, tell: Tell) -> Report:
-    """Train the packaged adapter.
+def train(*, out: Path, cache_dir: Path, plan: Plan, tell: Tell, workers: int = 0) -> Report:
+    """Train the packaged adapter, on a GPU where there is one.
 
     Args:
         out: folder of the result.
         cache_dir: data, renderings and the checkpoint are kept here.
         plan: steps and rates.
         tell: is told stage, done, total and a note.
+        workers: processes that draw pictures and make examples meanwhile.
     """
     torch.manual_seed(plan.seed)
-    ready = prepare(cache_dir, {}, tell)
-    fit = fused(ready, plan, ready.kept / "fit", tell)
+    ready = prepare(cache_dir, {}, tell, workers)
+    fit = fused(ready, plan, ready.kept / "fit", tell, workers=workers)
     points = fit.run()
     write(ready.model, ready.settings, out)
     trained = sum(parameter.numel() for parameter in fit.parameters.values())
     return Report(out, points, len(ready.material.pictures), trained)
 
 
-def prepare(cache_dir: Path, changes: dict[str, Any], tell: Tell) -> Ready:
+def prepare(cache_dir: Path, changes: dict[str, Any], tell: Tell, workers: int = 0) -> Ready:
     """Do everything but the training of the fusion; what was done before is read.
 
     Args:
         cache_dir: data, renderings and fits are kept here.
         changes: fields of the configuration that differ, for comparisons.
         tell: is told stage, done, total and a note.
+        workers: processes that draw.
     """
     found = pictures(cache_dir / "data", tell)
     model, processor, settings = fresh_model(found, cache_dir, changes, tell)
+    for part in (model.encoder, model.evidence.things.finder):  # the rest is little work, until it is trained
+        part.to("cuda" if torch.cuda.is_available() else "cpu")
     work = cache_dir / "training" / model.config.encoder
     kept = work / f"{VERSION}-{digest(found)[:12]}"
-    material = gather(model, processor, found, work, kept, tell)
+    material = gather(model, processor, found, work, kept, tell, workers)
     reader = fill(model, processor, material, kept, tell)
     material = replace(material, others=bare_answers(model, processor, work, tell))
     return Ready(model, processor, settings, material, reader, kept)
 
 
-def fused(ready: Ready, plan: Plan, folder: Path, tell: Tell, change: Change | None = None) -> Fit:
+def fused(ready: Ready, plan: Plan, folder: Path, tell: Tell, change: Change | None = None, workers: int = 0) -> Fit:
     """The training of the fusion, which goes on from its folder's checkpoint.
 
     Args:
@@ -129,6 +133,7 @@ def fused(ready: Ready, plan: Plan, folder: Path, tell: Tell, change: Change | N
         folder: of the checkpoint and the curves.
         tell: is told stage, done, total and a note.
         change: what examples see is changed so, for comparisons.
+        workers: processes that make examples.
     """
     if plan.precision == "bf16":
         ready.model.language_model.bfloat16()  # frozen: only speed gains, what is shipped does not contain it
@@ -145,6 +150,7 @@ def fused(ready: Ready, plan: Plan, folder: Path, tell: Tell, change: Change | N
         tell=lambda done, total, loss: tell("Training", done, total, f"loss {loss:.2f}"),
         watch=lambda points: write_curves(points, folder),
         beginnings=conversations(ready.processor),
+        workers=workers,
     )
 
 

@@ -5,12 +5,11 @@ Reads the prepared sources (`vlbm data prepare`). It knows files and phrases, no
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlbm.data.english import indefinite
+from vlbm.data.english import indefinite, without_article
 from vlbm.data.prepared import Tell, prepare
 from vlbm.data.sources import SOURCES, check_all
 from vlbm.data.splits import TRAIN
@@ -73,11 +72,6 @@ def phrase_of(caption: str, language: str) -> str:
     if phrase.lower().startswith(articles) or (language != "de" and phrase[1:2].islower()):
         phrase = phrase[:1].lower() + phrase[1:]
     return phrase if language != "en" or phrase.lower().startswith(articles) else indefinite(phrase)
-
-
-def without_article(phrase: str) -> str:
-    """'a cat' -> 'cat'; 'jeans' stays."""
-    return re.sub("^(an?|the) ", "", phrase)
 
 
 def translated_texts(found: Sequence[Picture]) -> set[str]:

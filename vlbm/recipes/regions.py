@@ -7,15 +7,13 @@ Shapes: x scenes or pictures, n cells, d_v encoder width, r regions of all pictu
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, dropout, smooth_l1_loss
 
 from vlbm.data.colours import COLOURS
@@ -24,7 +22,7 @@ from vlbm.evidence.regions import RegionFinder, overlap
 from vlbm.evidence.things import Sighted
 from vlbm.evidence.trust import evened
 from vlbm.recipes.descent import descend
-from vlbm.recipes.renderings import SHARD, Draw, Progress
+from vlbm.recipes.renderings import Draw, Progress, device_of, in_shards, squares
 
 STEPS, BATCH, RATE = 900, 64, 2e-3
 # A found box is a thing's if it shares so much of their union.
@@ -41,7 +39,7 @@ def fit_finder(finder: RegionFinder, grid: torch.Tensor, scenes: Sequence[Scene]
         scenes: what is in them.
         tell: is told steps done and in all.
     """
-    side = finder.side
+    side, device = finder.side, device_of(finder)
     wanted = torch.stack([_wanted(scene, side) for scene in scenes])  # [x,5,side,side]
     torch.manual_seed(0)
     finder.reset_parameters()
@@ -50,7 +48,7 @@ def fit_finder(finder: RegionFinder, grid: torch.Tensor, scenes: Sequence[Scene]
 
     def loss() -> torch.Tensor:
         drawn = torch.randint(len(grid), (BATCH,), generator=generator)
-        cells, target = grid[drawn].float(), wanted[drawn]
+        cells, target = grid[drawn].to(device).float(), wanted[drawn].to(device)
         if torch.rand(1, generator=generator) < 0.5:
             cells = cells.view(BATCH, side, side, -1).flip(2).flatten(1, 2)
             target = target.flip(3).clone()
@@ -97,6 +95,10 @@ class Cuts:
     style: torch.Tensor
     logits: torch.Tensor
 
+    def many(self, number: int) -> int:
+        """How many regions a picture has."""
+        return int(self.first[number + 1] - self.first[number])
+
     def of(self, number: int) -> Sighted:
         """The regions of a picture."""
         rows = slice(int(self.first[number]), int(self.first[number + 1]))
@@ -104,7 +106,17 @@ class Cuts:
 
 
 @torch.inference_mode()
-def cuts(model: Any, processor: Any, draw: Draw, grid: torch.Tensor, folder: Path, *, key: str, tell: Progress) -> Cuts:
+def cuts(
+    model: Any,
+    processor: Any,
+    draw: Draw,
+    grid: torch.Tensor,
+    folder: Path,
+    *,
+    key: str,
+    workers: int,
+    tell: Progress,
+) -> Cuts:
     """Cut the regions out of pictures and encode them, or read what an earlier run has encoded.
 
     Args:
@@ -113,36 +125,33 @@ def cuts(model: Any, processor: Any, draw: Draw, grid: torch.Tensor, folder: Pat
         grid: of each picture [x,n,d_v].
         folder: of the shards.
         key: says what is drawn and what finds the regions; other keys have other shards.
+        workers: processes that draw.
         tell: is told pictures done and in all.
     """
-    name = hashlib.sha256(f"cuts {key}".encode()).hexdigest()[:12]
-    shards = list[dict[str, torch.Tensor]]()
-    for start in range(0, len(grid), SHARD):
-        path = folder / f"{name}-{start:06}.safetensors"
-        numbers = range(start, min(start + SHARD, len(grid)))
-        if not path.is_file():
-            part = path.with_suffix(".part")
-            save_file(_cut(model, processor, draw, grid, numbers), part)
-            part.rename(path)
-        shards.append(load_file(path))
-        tell(numbers[-1] + 1, len(grid))
-    joined = {field: torch.cat([shard[field] for shard in shards]) for field in shards[0]}
+    images = processor.image_processor
+
+    def drawn(numbers: Sequence[int]) -> Iterator[torch.Tensor]:
+        return squares(images, draw, numbers, workers)
+
+    def encode(numbers: Sequence[int], views: Iterator[torch.Tensor]) -> dict[str, torch.Tensor]:
+        return _cut(model, images, grid[list(numbers)], views)
+
+    joined = in_shards(folder, f"cuts {key}", len(grid), drawn, encode, tell)
     counts = joined.pop("counts")
     return Cuts(first=torch.cat([counts.new_zeros(1), counts.cumsum(0)]), **joined)
 
 
-def _cut(model: Any, processor: Any, draw: Draw, grid: torch.Tensor, numbers: Sequence[int]) -> dict[str, torch.Tensor]:
-    images, sighted = processor.image_processor, list[Sighted]()
-    for start in range(0, len(numbers), 16):
-        some = list(numbers[start : start + 16])
-        pixels = images.normalise(torch.stack([images.square(draw(number))[0] for number in some]))
-        sighted += model.regions(pixels, grid[some].float())
+def _cut(model: Any, images: Any, grid: torch.Tensor, squares: Iterator[torch.Tensor]) -> dict[str, torch.Tensor]:
+    sighted, device = list[Sighted](), device_of(model.encoder)
+    for views in squares:
+        cells = grid[len(sighted) : len(sighted) + len(views)]
+        sighted += model.regions(images.normalise(views.to(device)), cells.to(device).float())
     return {
         "counts": torch.tensor([len(one.scores) for one in sighted]),
-        "boxes": torch.cat([one.boxes for one in sighted]),
-        "scores": torch.cat([one.scores for one in sighted]),
-        "style": torch.cat([one.style for one in sighted]).half(),
-        "logits": torch.cat([one.logits.log_softmax(dim=-1) for one in sighted]).half(),
+        "boxes": torch.cat([one.boxes for one in sighted]).cpu(),
+        "scores": torch.cat([one.scores for one in sighted]).cpu(),
+        "style": torch.cat([one.style for one in sighted]).half().cpu(),
+        "logits": torch.cat([one.logits.log_softmax(dim=-1) for one in sighted]).half().cpu(),
     }
 
 

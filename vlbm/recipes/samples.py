@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from vlbm.data.english import indefinite
+from vlbm.data.english import indefinite, without_article
 from vlbm.data.scene_captions import detailed, listed, shown
 from vlbm.data.scene_questions import Asked, Skill, ask
 from vlbm.engine.request import Message
@@ -30,23 +30,25 @@ from vlbm.perception import Visual
 from vlbm.recipes.evidence import Account, Reader, bears_out, believed, harder
 from vlbm.recipes.material import Material
 from vlbm.recipes.phrases import DETAILED, QUESTIONS, WORDINGS, Belief, answer
-from vlbm.recipes.pictures import LANGUAGES, without_article
+from vlbm.recipes.pictures import LANGUAGES
 from vlbm.recipes.renderings import NOTHING
 from vlbm.tasks import LANGUAGES as CALLED
 from vlbm.tasks import question
 from vlbm.training.encoded import Encoded as Example
 
 SHARES = {
-    "picture": 0.44,
-    "translate": 0.06,
-    "class": 0.10,
+    "picture": 0.40,
+    "translate": 0.10,
+    "class": 0.12,
     "lesson": 0.05,
-    "scene": 0.24,
+    "scene": 0.23,
     "several": 0.07,
-    "other": 0.04,
+    "other": 0.03,
 }
 SKILLS: dict[Skill, float] = {"presence": 0.34, "colour": 0.22, "count": 0.14, "position": 0.26, "largest": 0.04}
 ENGLISH = 0.45
+# Of the classes in other languages, those whose names are to be translated.
+TRANSLATED = 0.4
 TRIES = 8
 ENDLESS = 10_000_000
 ADJECTIVES = (
@@ -156,15 +158,20 @@ class Samples(Sequence[Example]):
         shown = self.material.pictures[owner]
         exclude = self.reader.without(owner, "", "", rng)
         account = harder(self._read(row, language, exclude), rng)
-        text = shown.phrases["en"] if rng.random() < 0.5 else without_article(shown.phrases["en"])
-        asked = question("translate", text, language)
-        if rng.random() < 0.5:
-            ask_only = f"Translate this from English into {CALLED[language]}. Answer with the translation only."
-            asked = f"{ask_only}\n\n{text}"
+        asked = self._to_translate(shown.phrases["en"], language, rng)
         return self._example(asked, shown.phrases[language], self._visual(row, account, rng))
 
+    def _to_translate(self, phrase: str, language: str, rng: np.random.Generator) -> str:
+        text = phrase if rng.random() < 0.5 else without_article(phrase)
+        if rng.random() < 0.5:
+            return question("translate", text, language)
+        return f"Translate this from English into {CALLED[language]}. Answer with the translation only.\n\n{text}"
+
     def named_class(self, rng: np.random.Generator) -> Example:
-        """A class of the encoder with a made-up profile of probability and place, beside captions that do not fit."""
+        """A class of the encoder with a made-up profile of probability and place, beside captions that do not fit.
+
+        It is to be named, or its name is to be translated.
+        """
         group = int(rng.choice(self.material.groups))
         true = int(rng.choice(self.members[group]))
         sure = float(
@@ -181,6 +188,8 @@ class Samples(Sequence[Example]):
         belief = believed(account, name, "\0")
         grid = self._class_grid(true, rng) if rng.random() < 0.7 else self.material.seen.grid[row : row + 1].float()
         visual = Visual(grid, account.laid_out(), self._hidden(rng, 0.3))
+        if language != "en" and rng.random() < TRANSLATED:
+            return self._example(self._to_translate(name, language, rng), self.spoken[language][group], visual)
         return self._example(*self._question(belief, language, rng), visual)
 
     def lesson(self, rng: np.random.Generator) -> Example:
@@ -254,12 +263,15 @@ class Samples(Sequence[Example]):
                 continue
             tries += 1
             seen, cuts = self.material.scenes_seen, self.material.scenes_cuts
+            placed = self.material.scenes.facts(number).placed
+            all_found = cuts.many(number) == len(placed)
+            if not all_found and tries < TRIES:
+                continue
             account = self.reader.read(
                 seen.logits[number], seen.style[number], LANGUAGES.index(language), sighted=cuts.of(number)
             )
             found = number, harder(account, rng, keep=THING), made
-            placed = self.material.scenes.facts(number).placed
-            if len(cuts.of(number).scores) == len(placed) and bears_out(account, [thing.name for thing in placed]):
+            if all_found and bears_out(account, [thing.name for thing in placed]):
                 break
         return found
 

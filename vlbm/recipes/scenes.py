@@ -14,26 +14,36 @@ from PIL import Image
 from vlbm.data.compose import read_cutout
 from vlbm.data.scenes import KINDS, Scene, Thing, compose_scene
 from vlbm.recipes.pictures import Picture
+from vlbm.training.workers import made
 
 SCENES, SEED = 6000, 11
 # A scene draws from so many things, and takes what it needs.
 DRAWN = 12
 
 
-def things(pictures: Sequence[Picture], split: str) -> list[Thing]:
+def things(pictures: Sequence[Picture], split: str, workers: int = 0) -> list[Thing]:
     """The cut-outs of a split whose English phrase ends with what they show: those can be asked for by that word.
 
-    The source of each is its picture's number.
+    The source of each is its picture's number. Other processes may read them.
     """
-    named = [(n, p) for n, p in enumerate(pictures) if p.split == split and p.phrases["en"].lower().endswith(p.concept)]
-    return [Thing.of(p.concept, read_cutout(p.path), source=n) for n, p in named if p.concept.isalpha()]
+    named = [
+        number
+        for number, one in enumerate(pictures)
+        if one.split == split and one.concept.isalpha() and one.phrases["en"].lower().endswith(one.concept)
+    ]
+
+    def thing(number: int) -> Thing:
+        one = pictures[number]
+        return Thing.of(one.concept, read_cutout(one.path), source=number)
+
+    return [found for some in made(thing, named, workers, size=64, join=list) for found in some]
 
 
 class Scenes:
     """Scene number n, composed anew each time it is asked for: its randomness comes from its number alone."""
 
-    def __init__(self, found: Sequence[Thing], seed: int = SEED) -> None:
-        self.things, self.seed = list(found), seed
+    def __init__(self, found: Sequence[Thing], seed: int = SEED, workers: int = 0) -> None:
+        self.things, self.seed, self.workers = list(found), seed, workers
         self._facts: dict[int, Scene] = {}
 
     def scene(self, number: int) -> Scene:
@@ -48,10 +58,16 @@ class Scenes:
 
     def all_facts(self) -> list[Scene]:
         """The facts of the SCENES that are encoded."""
-        return [self.facts(number) for number in range(SCENES)]
+        missing = [number for number in range(SCENES) if number not in self._facts]
+        found = (one for some in made(self._bare, missing, self.workers, size=64, join=list) for one in some)
+        self._facts.update(zip(missing, found, strict=True))
+        return [self._facts[number] for number in range(SCENES)]
 
     def facts(self, number: int) -> Scene:
         """The scene without its picture, kept: what is in it is asked again and again."""
         if number not in self._facts:
-            self._facts[number] = replace(self.scene(number), picture=Image.new("RGB", (1, 1)))
+            self._facts[number] = self._bare(number)
         return self._facts[number]
+
+    def _bare(self, number: int) -> Scene:
+        return replace(self.scene(number), picture=Image.new("RGB", (1, 1)))

@@ -51,7 +51,7 @@ def fit_space(
     trained on them all pictures are found too surely.
 
     Args:
-        style: of each rendering [r,s].
+        style: of each rendering [r,s]; it is fitted where they lie.
         thing: what each shows: those with the same are pairs.
         concept: its kind: others of a pair's kind do not count as wrong.
         remembered: the memory has it.
@@ -69,10 +69,10 @@ def fit_space(
         [concept[n] for n in known],
         lambda done, total: tell(done, 2 * total),
     )
-    blind = normalize(inputs @ half.T, dim=1)
+    blind = normalize(inputs @ half.T, dim=1).cpu()
     vote = _vote(blind, thing, remembered, owner, [n for n, one in enumerate(asked) if one])
     matrix = _contrast(inputs, thing, concept, lambda done, total: tell(total + done, 2 * total))
-    return Space(mean, scale, matrix, vote)
+    return Space(mean.cpu(), scale.cpu(), matrix.cpu(), vote)
 
 
 def _contrast(
@@ -83,7 +83,7 @@ def _contrast(
         rows.setdefault(name, []).append(number)
     pairs = [found for found in rows.values() if len(found) > 1]
     kinds = {name: number for number, name in enumerate(dict.fromkeys(concept))}
-    kind = torch.tensor([kinds[name] for name in concept])
+    kind = torch.tensor([kinds[name] for name in concept], device=inputs.device)
     _, strength, axes = torch.linalg.svd(inputs[::3], full_matrices=False)
     whitened = axes[:WIDTH] * (strength[:WIDTH].mean() / strength[:WIDTH]).sqrt()[:, None]
     matrix = nn.Parameter(whitened.clone())
@@ -94,9 +94,9 @@ def _contrast(
         drawn = [rng.choice(pairs[n], 2, replace=False) for n in rng.choice(len(pairs), min(PAIRS, len(pairs)), False)]
         one, other = (torch.tensor([pair[side] for pair in drawn]) for side in (0, 1))
         left, right = (normalize(dropout(inputs[side], DROPPED) @ matrix.T, dim=1) for side in (one, other))
-        alike = (kind[one][:, None] == kind[other][None]) & ~torch.eye(len(one), dtype=torch.bool)
+        alike = (kind[one][:, None] == kind[other][None]) & ~torch.eye(len(one), dtype=torch.bool, device=inputs.device)
         likeness = (left @ right.T / TEMPERATURE).masked_fill(alike, -1e4)
-        wanted = torch.arange(len(one))
+        wanted = torch.arange(len(one), device=inputs.device)
         return cross_entropy(likeness, wanted) + cross_entropy(likeness.T, wanted)
 
     descend([matrix], loss, steps=STEPS, rate=RATE, decay=1e-3, tell=tell)

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from vlbm.errors import ConfigError, DataError
 from vlbm.perception import Visual
 from vlbm.training.answers import answer_loss
+from vlbm.training.batches import Batch, Draws, batches
 from vlbm.training.encoded import Encoded, collate
 from vlbm.training.lower import LowerLayers
 from vlbm.training.optimiser import is_gate, parameter_groups, schedule
@@ -64,6 +65,7 @@ class Fit:
         accelerator: accelerate's; by default one on the CPU or GPU that is there.
         beginnings: token ids that may stand before all prompts of a batch, one of them drawn each step; evaluations
             take the first. Only while the language model is frozen.
+        workers: processes that make examples and batches of them meanwhile; 0: none.
 
     Raises:
         DataError: there are no examples, or they hold no pixels for an encoder that learns.
@@ -82,10 +84,12 @@ class Fit:
         watch: Callable[[Sequence[Point]], None] | None = None,
         accelerator: Any = None,
         beginnings: Sequence[Tokens] = ((),),
+        workers: int = 0,
     ) -> None:
         if not train or not held_out:
             raise DataError(f"training needs examples, got {len(train)} to train on and {len(held_out)} held out")
         self.train, self.held_out, self.plan, self.folder, self.tell = train, held_out, plan, folder, tell
+        self.workers = workers
         self.accelerator = accelerator or make_accelerator(plan)
         self.watch = watch
         self.model = model
@@ -102,6 +106,7 @@ class Fit:
         self.wrapped, self.optimiser = self.accelerator.prepare(model, optimiser)
         frozen = plan.trained == "fusion" and model.config.fusion_layers
         self.prefixes = Prefixes(model, beginnings)
+        self.draws = Draws(plan, rank=int(self.accelerator.process_index), beginnings=len(beginnings))
         alone = not any(beginnings)  # what lower layers make of an example depends on what stands before it
         self.lower = LowerLayers(model, limit=int(plan.lower_cache_gb * 1e9)) if frozen and alone else None
         self.step, self.points = 0, list[Point]()
@@ -114,8 +119,9 @@ class Fit:
         """
         self.resume()
         started, losses = time.monotonic(), list[float]()
+        coming = self.coming()
         while self.step < self.plan.steps and not self._stalled():
-            losses.append(self.train_step())
+            losses.append(self.train_step(coming))
             self.tell(self.step, self.plan.steps, losses[-1])
             if self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps:
                 self._look(sum(losses) / len(losses), time.monotonic() - started)
@@ -124,26 +130,24 @@ class Fit:
         self.model.eval()
         return self.points
 
-    def train_step(self) -> float:
-        """One optimiser step; returns its loss."""
-        rank = int(self.accelerator.process_index)
-        rng = np.random.default_rng([self.plan.seed, self.step, rank])
-        torch.manual_seed(int(rng.integers(2**63)))
+    def coming(self) -> Iterator[Batch]:
+        """The batches of the steps from here on."""
+        return batches(self.train, self.draws, self.plan, first=self.step, workers=self.workers)
+
+    def train_step(self, coming: Iterator[Batch]) -> float:
+        """One optimiser step on the next batches; returns its loss."""
+        torch.manual_seed(self.draws.torch_seed(self.step))
         self.wrapped.train()
         if self.plan.trained == "fusion":
             self.model.language_model.eval()  # no dropout in what is frozen
         share = schedule(self.step, steps=self.plan.steps, warmup=self.plan.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * share
-        drawn = [int(n) for n in rng.integers(len(self.train), size=self.plan.batch)]
-        size = self.plan.batch // self.plan.accumulate
         total = 0.0
         self.optimiser.zero_grad(set_to_none=True)
-        for start in range(0, len(drawn), size):
-            numbers = drawn[start : start + size]
-            rows = [self.train[number] for number in numbers]
-            batch = self._begin(int(rng.integers(len(self.prefixes.beginnings))), rows)
-            with self.accelerator.autocast(), self._begun(numbers, rows):
+        for part in islice(coming, self.plan.accumulate):
+            batch = self._begin(part.beginning, part.inputs)
+            with self.accelerator.autocast(), self._begun(part):
                 loss = self._loss(self.wrapped, batch) / self.plan.accumulate
             self.accelerator.backward(loss)
             total += float(loss.detach())
@@ -152,13 +156,14 @@ class Fit:
         self.step += 1
         return total
 
-    def _begun(self, numbers: Sequence[int], rows: Sequence[Encoded]) -> AbstractContextManager[None]:
+    def _begun(self, part: Batch) -> AbstractContextManager[None]:
         """Lower layers that are frozen are not run again."""
-        return self.lower.begun(self.lower.states(numbers, rows)) if self.lower else nullcontext()
+        return self.lower.begun(self.lower.states(part.numbers, part.texts)) if self.lower else nullcontext()
 
-    def _begin(self, number: int, rows: Sequence[Encoded]) -> dict[str, Any]:
-        """The batch of rows after one of the beginnings."""
-        return self.prefixes.before(number, collate(rows, device=self.accelerator.device))
+    def _begin(self, number: int, inputs: dict[str, Any]) -> dict[str, Any]:
+        """A batch after one of the beginnings, where the model is."""
+        there = {name: value.to(self.accelerator.device) for name, value in inputs.items()}
+        return self.prefixes.before(number, there)
 
     def _loss(self, model: Any, batch: dict[str, Any]) -> torch.Tensor:
         return answer_loss(model, self.model.get_output_embeddings(), batch)
@@ -169,7 +174,7 @@ class Fit:
         self.model.eval()
         losses = []
         for start in range(0, len(self.held_out), self.plan.batch):
-            batch = self._begin(0, self.held_out[start : start + self.plan.batch])
+            batch = self._begin(0, collate(self.held_out[start : start + self.plan.batch]))
             with self.accelerator.autocast():
                 losses.append(float(self._loss(self.model, batch)))
         mean = torch.tensor(sum(losses) / len(losses), device=self.accelerator.device)

@@ -52,13 +52,14 @@ class Trained:
     problems: Sequence[str]
 
 
-def train(settings: Settings, *, cache_dir: Path, tell: Tell) -> Trained:
+def train(settings: Settings, *, cache_dir: Path, tell: Tell, workers: int = 0) -> Trained:
     """Train a model as its file says.
 
     Args:
         settings: the file's.
         cache_dir: what encoders saw is kept here.
         tell: is told stage, done, total and a note.
+        workers: processes that make batches meanwhile.
 
     Raises:
         VLBMError: data, parts or the plan cannot work; the message says why.
@@ -94,6 +95,7 @@ def train(settings: Settings, *, cache_dir: Path, tell: Tell) -> Trained:
         folder=settings.out,
         tell=lambda done, total, loss: tell("Training", done, total, f"loss {loss:.3f}"),
         watch=lambda points: write_curves(points, settings.out),
+        workers=workers,
     )
     points = fit.run()
     if fit.accelerator.is_main_process:
