@@ -20,7 +20,8 @@ from assistant.gateway.http import HttpRequests
 from assistant.gateway.peer import Peer
 from assistant.gateway.server import listening
 from assistant.images import ImageLimits
-from assistant.ports import BlobStore, Engine
+from assistant.ports.engine import Engine
+from assistant.ports.pictures import BlobStore
 from assistant.service.memories import Memories
 from assistant.service.submissions import Submissions
 from assistant.service.turns import TurnRunner

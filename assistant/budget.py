@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from assistant.domain.errors import EngineError
 from assistant.domain.turns import TurnOptions
-from assistant.ports import Engine, EngineMessage
+from assistant.ports.engine import Engine, EngineMessage
 
 TEMPLATE_TOKENS = 64
 """More than any chat template adds to a message."""

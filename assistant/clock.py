@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from assistant.ports import Clock
+from assistant.ports.surroundings import Clock
 
 
 def rfc3339(moment: datetime) -> str:

@@ -13,7 +13,7 @@ from langchain_core.tools import StructuredTool
 
 from assistant.bootstrap import load_prompts, make_engine
 from assistant.local import LocalTools
-from assistant.ports import Engine
+from assistant.ports.engine import Engine
 from assistant.settings import Settings
 from assistant.tools import all_tools
 

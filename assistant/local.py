@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from assistant.domain.errors import InvalidRequest
 from assistant.images import normalise
-from assistant.ports import Engine, EnginePicture, Tool, ToolContext, ToolDone, ToolEvent
+from assistant.ports.engine import Engine, EnginePicture
+from assistant.ports.tools import Tool, ToolContext, ToolDone, ToolEvent
 from assistant.service.commands import check_call
 
 

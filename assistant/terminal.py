@@ -23,7 +23,8 @@ from assistant.domain.events import (
     TurnStarted,
 )
 from assistant.domain.messages import Message
-from assistant.ports import Looked, Token, ToolDone
+from assistant.ports.engine import Looked, Token
+from assistant.ports.tools import ToolDone
 from assistant.settings import Settings
 
 SHOWN_CHARACTERS = 160

@@ -13,7 +13,7 @@ from assistant.client.errors import ClientError, ServerRefused
 from assistant.client.link import Link, keep_alive
 from assistant.client.session import Session
 from assistant.gateway.wire import CHUNK_BYTES, HEARTBEAT_SECONDS, Chunk, MemoryItem
-from assistant.ports import Cursor
+from assistant.ports.conversations import Cursor
 
 log = logging.getLogger(__name__)
 Picture = str

@@ -14,7 +14,7 @@ from assistant.client.errors import ClientError
 from assistant.domain.events import Event, MessageCreated, Place, TurnDelta, TurnFinished, TurnStarted, read_event
 from assistant.domain.messages import Message
 from assistant.gateway.wire import SessionSnapshot
-from assistant.ports import Cursor
+from assistant.ports.conversations import Cursor
 
 log = logging.getLogger(__name__)
 Command = Callable[..., Awaitable[dict[str, Any]]]

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Sequence
 
-from assistant.ports import (
+from assistant.ports.engine import (
     End,
     Engine,
     EngineEvent,

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from assistant.domain.errors import AssistantError, EngineError, InvalidRequest, trace
-from assistant.ports import (
+from assistant.ports.engine import (
     End,
     Engine,
     EngineEvent,

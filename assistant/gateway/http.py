@@ -8,7 +8,8 @@ from websockets.http11 import Request, Response
 from assistant.domain.errors import AssistantError, Unavailable
 from assistant.gateway import auth
 from assistant.gateway.assets import Assets, respond, respond_text
-from assistant.ports import Health, PictureStore
+from assistant.ports.pictures import PictureStore
+from assistant.ports.surroundings import Health
 from assistant.version import SERVER
 
 SOCKET_PATH = "/v1/ws"

@@ -42,7 +42,8 @@ from assistant.gateway.wire import (
     TurnSubmitAck,
 )
 from assistant.images import ImageLimits, normalise
-from assistant.ports import ConversationStore, Cursor, LogEntry, PictureStore, StoredPicture
+from assistant.ports.conversations import ConversationStore, Cursor, LogEntry
+from assistant.ports.pictures import PictureStore, StoredPicture
 from assistant.service.memories import Memories
 from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES, Submissions
 from assistant.version import SERVER

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from assistant.domain.errors import InvalidRequest
 from assistant.domain.messages import ToolCallPart
-from assistant.ports import Tool
+from assistant.ports.tools import Tool
 
 
 def parse_command(text: str, tools: Mapping[str, Tool]) -> ToolCallPart | None:

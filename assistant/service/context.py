@@ -7,7 +7,8 @@ from assistant.budget import prompt_budget, surely_fits, too_long
 from assistant.domain.errors import NotFound
 from assistant.domain.messages import Message
 from assistant.domain.turns import TurnOptions
-from assistant.ports import Engine, EngineMessage, EnginePicture, PictureStore
+from assistant.ports.engine import Engine, EngineMessage, EnginePicture
+from assistant.ports.pictures import PictureStore
 from assistant.service.submissions import MOST_PICTURES
 
 

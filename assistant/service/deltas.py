@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 
 from assistant.domain.events import TokenWeight, TurnDelta
-from assistant.ports import Claim, Token, TurnQueue
+from assistant.ports.engine import Token
+from assistant.ports.queue import Claim, TurnQueue
 
 GATHER_SECONDS = 0.03
 

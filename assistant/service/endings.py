@@ -17,7 +17,7 @@ from assistant.domain.events import (
     Usage,
 )
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolResultPart
-from assistant.ports import End, PictureUse
+from assistant.ports.engine import End, PictureUse
 
 _LEFT_OUT = "it is gone, or too far back to be looked at again"
 

@@ -6,7 +6,9 @@ Nothing looks at a picture here: whoever takes it in may have no model. That is 
 
 from assistant.domain.errors import NotFound
 from assistant.domain.memories import Memory, memory_id, what_it_shows
-from assistant.ports import Clock, MemoryStore, PictureStore
+from assistant.ports.memories import MemoryStore
+from assistant.ports.pictures import PictureStore
+from assistant.ports.surroundings import Clock
 
 DEFAULT_LANGUAGE = "en"
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from assistant.domain.errors import AssistantError, Unavailable
 from assistant.domain.memories import Memory
-from assistant.ports import Engine, MemoryStore, PictureStore, Style, Taught
+from assistant.ports.engine import Engine, Taught
+from assistant.ports.memories import MemoryStore, Style
+from assistant.ports.pictures import PictureStore
 from assistant.service.context import load_picture
 
 MOST_NAMES = 3

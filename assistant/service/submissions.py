@@ -6,7 +6,9 @@ from typing import Any
 from assistant.domain.errors import InvalidRequest, LimitReached
 from assistant.domain.messages import ImagePart, ToolCallPart
 from assistant.domain.turns import Submission, TurnOptions
-from assistant.ports import Accepted, ConversationStore, PictureStore, Tool
+from assistant.ports.conversations import Accepted, ConversationStore
+from assistant.ports.pictures import PictureStore
+from assistant.ports.tools import Tool
 from assistant.service.commands import check_call, parse_command
 
 MOST_CHARACTERS = 100_000

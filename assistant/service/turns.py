@@ -11,25 +11,13 @@ from assistant.domain.errors import AssistantError, Unavailable
 from assistant.domain.events import ToolCalled, TurnProgress
 from assistant.domain.messages import Message
 from assistant.domain.turns import conversation_until
-from assistant.ports import (
-    Claim,
-    Clock,
-    ConversationStore,
-    End,
-    Engine,
-    EngineEvent,
-    EngineRequest,
-    Looked,
-    MemoryStore,
-    PictureStore,
-    Progress,
-    Token,
-    Tool,
-    ToolContext,
-    ToolDone,
-    ToolEvent,
-    TurnQueue,
-)
+from assistant.ports.conversations import ConversationStore
+from assistant.ports.engine import End, Engine, EngineEvent, EngineRequest, Looked, Progress, Token
+from assistant.ports.memories import MemoryStore
+from assistant.ports.pictures import PictureStore
+from assistant.ports.queue import Claim, TurnQueue
+from assistant.ports.surroundings import Clock
+from assistant.ports.tools import Tool, ToolContext, ToolDone, ToolEvent
 from assistant.service.context import chat_prompt, load_picture
 from assistant.service.deltas import DeltaWriter
 from assistant.service.endings import Outcome, last_events

@@ -4,7 +4,8 @@ import asyncio
 import logging
 
 from assistant.domain.errors import trace
-from assistant.ports import Claim, EngineInfo, LostClaim, TurnQueue
+from assistant.ports.engine import EngineInfo
+from assistant.ports.queue import Claim, LostClaim, TurnQueue
 from assistant.service.turns import TurnRunner
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from assistant.ports import Bell, LogEntry
+from assistant.ports.conversations import Bell, LogEntry
 from assistant.stores.connection import raise_if_cancelled
 
 MOST_ENTRIES = 64

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from assistant.ports import BlobStore
+from assistant.ports.pictures import BlobStore
 from assistant.stores import keys
 
 

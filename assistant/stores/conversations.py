@@ -14,7 +14,8 @@ from assistant.domain.errors import Conflict, LimitReached, NotFound
 from assistant.domain.events import MessageCreated, TurnQueued
 from assistant.domain.messages import Message
 from assistant.domain.turns import Submission
-from assistant.ports import Accepted, Bell, Clock, ConversationStore, Cursor, LogEntry
+from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry
+from assistant.ports.surroundings import Clock
 from assistant.stores import keys
 from assistant.stores.bells import Bells
 from assistant.stores.connection import Entries, Script, entries, reporting

@@ -5,7 +5,7 @@ import asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from assistant.ports import Health
+from assistant.ports.surroundings import Health
 
 
 class RedisHealth(Health):

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from assistant.domain.errors import LimitReached
 from assistant.domain.memories import Memory
-from assistant.ports import MemoryStore, Style
+from assistant.ports.memories import MemoryStore, Style
 from assistant.stores import keys
 from assistant.stores.connection import Script, reporting
 

@@ -6,7 +6,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from assistant.domain.errors import NotFound
-from assistant.ports import BlobStore, PictureStore, StoredPicture
+from assistant.ports.pictures import BlobStore, PictureStore, StoredPicture
 from assistant.stores import keys
 from assistant.stores.connection import reporting
 

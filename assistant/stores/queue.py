@@ -23,7 +23,10 @@ from assistant.domain.events import (
     read_event,
 )
 from assistant.domain.turns import TurnOptions
-from assistant.ports import Bell, Claim, Clock, EngineInfo, LogEntry, LostClaim, TurnQueue
+from assistant.ports.conversations import Bell, LogEntry
+from assistant.ports.engine import EngineInfo
+from assistant.ports.queue import Claim, LostClaim, TurnQueue
+from assistant.ports.surroundings import Clock
 from assistant.stores import keys
 from assistant.stores.bells import Bells
 from assistant.stores.connection import BLOCK_SECONDS, Script, entries, raise_if_cancelled, reporting

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from assistant.domain.prompts import Prompt
-from assistant.ports import Tool
+from assistant.ports.tools import Tool
 from assistant.tools.caption import Caption
 from assistant.tools.summarise import Summarise
 from assistant.tools.translate import Translate

@@ -11,20 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from assistant.budget import check_fits
 from assistant.domain.errors import EngineError, InvalidRequest
 from assistant.domain.prompts import Prompt
-from assistant.ports import (
-    End,
-    EngineMessage,
-    EngineRequest,
-    Looked,
-    PictureUse,
-    Progress,
-    Reading,
-    Token,
-    Tool,
-    ToolContext,
-    ToolDone,
-    ToolEvent,
-)
+from assistant.ports.engine import End, EngineMessage, EngineRequest, Looked, PictureUse, Progress, Reading, Token
+from assistant.ports.tools import Tool, ToolContext, ToolDone, ToolEvent
 
 Language = Literal["en", "es", "fr", "de", "it", "pt"]
 LANGUAGES: dict[str, str] = {

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from assistant.domain.errors import InvalidRequest
-from assistant.ports import Reading
+from assistant.ports.engine import Reading
 from assistant.tools.answer import IMAGES, LANGUAGES, Arguments, Language, PromptTool, TextResult
 
 Style = Literal["short", "detailed", "alt"]

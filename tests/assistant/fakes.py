@@ -12,13 +12,8 @@ from assistant.domain.events import Event, MessageCreated, TurnDelta, TurnFinish
 from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCallPart
 from assistant.domain.turns import Submission, TurnOptions
-from assistant.ports import (
-    Accepted,
-    Bell,
-    Claim,
-    Clock,
-    ConversationStore,
-    Cursor,
+from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry
+from assistant.ports.engine import (
     End,
     Engine,
     EngineEvent,
@@ -26,17 +21,14 @@ from assistant.ports import (
     EngineMessage,
     EnginePicture,
     EngineRequest,
-    Health,
-    LogEntry,
     Looked,
-    MemoryStore,
-    PictureStore,
     PictureUse,
-    StoredPicture,
-    Style,
     Token,
-    TurnQueue,
 )
+from assistant.ports.memories import MemoryStore, Style
+from assistant.ports.pictures import PictureStore, StoredPicture
+from assistant.ports.queue import Claim, TurnQueue
+from assistant.ports.surroundings import Clock, Health
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 OWNER = "anonymous"

@@ -5,7 +5,7 @@ import pytest
 from assistant.bootstrap import load_prompts
 from assistant.domain.errors import EngineError, InvalidRequest, LimitReached, PictureError
 from assistant.local import LocalTools, check, read_picture
-from assistant.ports import ToolDone
+from assistant.ports.tools import ToolDone
 from assistant.tools import all_tools
 from tests import pictures
 from tests.assistant.fakes import FakeEngine, end, words

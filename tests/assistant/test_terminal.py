@@ -20,7 +20,7 @@ from assistant.domain.events import (
     TurnStarted,
 )
 from assistant.gateway.wire import MemoryItem
-from assistant.ports import Cursor
+from assistant.ports.conversations import Cursor
 from assistant.terminal import _taught, _told, _Turn, read_text
 from tests.assistant.fakes import NOW, answer, question
 

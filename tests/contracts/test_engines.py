@@ -10,7 +10,7 @@ import pytest
 from assistant.domain.turns import TurnOptions
 from assistant.engines.scripted import ScriptedEngine
 from assistant.engines.vlbm import VlbmEngine
-from assistant.ports import (
+from assistant.ports.engine import (
     End,
     Engine,
     EngineEvent,

@@ -17,7 +17,10 @@ from assistant.domain.events import MessageCreated, TurnDelta, TurnFinished, Tur
 from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, TextPart
 from assistant.domain.turns import Submission, TurnOptions, conversation_until
-from assistant.ports import Claim, EngineInfo, LostClaim, StoredPicture, Style
+from assistant.ports.engine import EngineInfo
+from assistant.ports.memories import Style
+from assistant.ports.pictures import StoredPicture
+from assistant.ports.queue import Claim, LostClaim
 from assistant.stores import conversations as conversations_module
 from assistant.stores import keys
 from assistant.stores import memories as memories_module

@@ -15,7 +15,7 @@ from assistant.client import client as client_module
 from assistant.client import link as link_module
 from assistant.client.link import Link, keep_alive
 from assistant.gateway.wire import CHUNK_BYTES, Chunk
-from assistant.ports import Cursor
+from assistant.ports.conversations import Cursor
 from tests.assistant.client.server import Conversation, Frame, Server, soon
 from tests.assistant.fakes import until
 

@@ -11,7 +11,7 @@ from assistant.client.errors import ClientError, ServerRefused
 from assistant.client.session import Session
 from assistant.domain.events import Event, TurnDelta, TurnFinished
 from assistant.domain.messages import Message
-from assistant.ports import Cursor
+from assistant.ports.conversations import Cursor
 from tests.assistant.fakes import answer, question
 
 Frame = dict[str, Any]

@@ -4,7 +4,16 @@ import pytest
 
 from assistant.domain.turns import TurnOptions
 from assistant.engines.scripted import ScriptedEngine
-from assistant.ports import End, EngineEvent, EngineMessage, EnginePicture, EngineRequest, Looked, Progress, Token
+from assistant.ports.engine import (
+    End,
+    EngineEvent,
+    EngineMessage,
+    EnginePicture,
+    EngineRequest,
+    Looked,
+    Progress,
+    Token,
+)
 
 PICTURE = EnginePicture("i_1", "sha", b"", 1, 1)
 

@@ -10,7 +10,7 @@ import torch
 from assistant.domain.errors import EngineError
 from assistant.domain.turns import TurnOptions
 from assistant.engines.vlbm import VlbmEngine
-from assistant.ports import End, EngineMessage, EnginePicture, EngineRequest, Taught
+from assistant.ports.engine import End, EngineMessage, EnginePicture, EngineRequest, Taught
 from tests.vlbm.conftest import drawn
 
 

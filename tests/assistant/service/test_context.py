@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from assistant.domain.errors import EngineError, NotFound
 from assistant.domain.messages import Message
 from assistant.domain.turns import TurnOptions
-from assistant.ports import EngineMessage
+from assistant.ports.engine import EngineMessage
 from assistant.service.context import chat_prompt, fit, load_picture
 from assistant.service.submissions import MOST_PICTURES
 from tests.assistant.fakes import OWNER, FakeEngine, FakePictures, answer, info, question

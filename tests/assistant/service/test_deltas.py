@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from assistant.domain.errors import Unavailable
 from assistant.domain.events import Event, TurnDelta
-from assistant.ports import LostClaim, Token
+from assistant.ports.engine import Token
+from assistant.ports.queue import LostClaim
 from assistant.service.deltas import DeltaWriter
 from tests.assistant.fakes import FakeQueue, claim, until, words
 

@@ -3,7 +3,7 @@
 import pytest
 
 from assistant.domain.errors import NotFound, Unavailable
-from assistant.ports import Style
+from assistant.ports.memories import Style
 from assistant.service.memories import Memories
 from assistant.service.recall import Recalled, recall
 from tests.assistant.fakes import OWNER, FakeEngine, FakeMemories, FakePictures, FixedClock, info

@@ -6,7 +6,7 @@ from assistant.bootstrap import load_prompts
 from assistant.domain.errors import AssistantError, Conflict
 from assistant.domain.messages import ImagePart, TextPart, ToolCallPart
 from assistant.domain.turns import TurnOptions
-from assistant.ports import Accepted
+from assistant.ports.conversations import Accepted
 from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES, Submissions
 from assistant.tools import all_tools
 from tests.assistant.fakes import OWNER, FakeConversations, FakePictures

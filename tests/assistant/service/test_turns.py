@@ -13,7 +13,9 @@ from assistant.domain.errors import EngineError, Unavailable
 from assistant.domain.events import Event, ToolCalled, ToolFinished, TurnDelta, TurnProgress
 from assistant.domain.messages import Message, TextPart, ToolCallPart, ToolResultPart
 from assistant.domain.turns import TurnOptions
-from assistant.ports import Engine, LostClaim, Progress, Style, Token
+from assistant.ports.engine import Engine, Progress, Token
+from assistant.ports.memories import Style
+from assistant.ports.queue import LostClaim
 from assistant.service import turns
 from assistant.service.memories import Memories
 from assistant.service.turns import MOST_ATTEMPTS, TurnRunner

@@ -9,7 +9,7 @@ import pytest
 from assistant.bootstrap import load_prompts
 from assistant.domain.errors import Unavailable
 from assistant.domain.messages import ToolCallPart
-from assistant.ports import Claim, LostClaim
+from assistant.ports.queue import Claim, LostClaim
 from assistant.service import worker as worker_module
 from assistant.service.turns import TurnRunner
 from assistant.service.worker import Worker

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ValidationError
 from assistant.bootstrap import load_prompts
 from assistant.domain.errors import EngineError, InvalidRequest
 from assistant.domain.turns import TurnOptions
-from assistant.ports import EnginePicture, Looked, PictureUse, Progress, Token, Tool, ToolContext, ToolDone, ToolEvent
+from assistant.ports.engine import EnginePicture, Looked, PictureUse, Progress, Token
+from assistant.ports.tools import Tool, ToolContext, ToolDone, ToolEvent
 from assistant.tools import all_tools
 from assistant.tools.answer import TextResult
 from tests.assistant.fakes import FakeEngine, end, info, looked, words

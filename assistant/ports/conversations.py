@@ -1,0 +1,75 @@
+"""Where conversations are kept: what was accepted is never lost."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from assistant.domain.messages import Message
+from assistant.domain.turns import Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a session's log. A ``seq`` means nothing without its ``epoch``."""
+
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One placed event: its number and its JSON, ready to send."""
+
+    seq: int
+    json: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A submission that is now promised. ``duplicate``: it had been before, and is not run again."""
+
+    turn_id: str
+    message_id: str
+    duplicate: bool
+
+
+class Bell(Protocol):
+    """Rings when something new may be in a log. May ring for nothing; never misses."""
+
+    async def wait(self) -> list[LogEntry]:
+        """Return at the next ring, at once if it rang since the last call.
+
+        What is returned came with the ring, in order, and saves a look at the log. It may be less than what is new,
+        nothing even: only the log is whole.
+        """
+
+
+class ConversationStore(Protocol):
+    """Keeps conversations of owners. A session that is not the owner's is ``NotFound``."""
+
+    async def create(self, owner: str) -> tuple[str, Cursor]:
+        """A new session: its id, and the cursor before its first event."""
+
+    async def head(self, owner: str, session_id: str) -> Cursor:
+        """The cursor after the last event."""
+
+    async def submit(self, owner: str, session_id: str, submission: Submission) -> Accepted:
+        """Append the user's message and queue its turn, in one atomic step.
+
+        Raises:
+            NotFound: no such session of this owner.
+            Conflict: the client message id was used for another content.
+            LimitReached: too many turns of this session wait already.
+        """
+
+    async def cancel(self, owner: str, session_id: str, turn_id: str, seen_chars: int) -> None:
+        """Ask whoever runs the turn to stop. A turn that has ended stays as it is."""
+
+    async def read(self, session_id: str, after: int, limit: int = 500) -> list[LogEntry]:
+        """Events with ``seq > after``, in order. The owner is checked by whoever opened the session."""
+
+    async def messages(self, session_id: str) -> list[Message]:
+        """All committed messages, in the order of the log."""
+
+    def watch(self, session_id: str) -> AbstractAsyncContextManager[Bell]:
+        """A bell for the log of this session."""

@@ -1,0 +1,42 @@
+"""Where pictures are kept: what is known of each, and its bytes."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """A picture after intake. ``sha256`` is of the bytes kept, ``source_sha256`` of the bytes sent."""
+
+    image_id: str
+    sha256: str
+    source_sha256: str
+    width: int
+    height: int
+    resized: bool
+
+
+class PictureStore(Protocol):
+    """Keeps the pictures of owners. A picture that is not the owner's is ``NotFound``."""
+
+    async def add(self, owner: str, picture: StoredPicture, data: bytes) -> None:
+        """Keep a picture durably under its id."""
+
+    async def find(self, owner: str, source_sha256: str) -> StoredPicture | None:
+        """The picture that this owner has sent before, by the hash of what was sent."""
+
+    async def get(self, owner: str, image_id: str) -> StoredPicture:
+        """What is known of a picture. Raises ``NotFound``."""
+
+    async def data(self, picture: StoredPicture) -> bytes:
+        """The bytes kept, JPEG or PNG. Raises ``NotFound`` when they are gone."""
+
+
+class BlobStore(Protocol):
+    """Keeps bytes under their SHA-256."""
+
+    async def put(self, sha256: str, data: bytes) -> None:
+        """Keep the bytes; once this returns they survive a crash of the process."""
+
+    async def get(self, sha256: str) -> bytes | None:
+        """The bytes, or None."""
