@@ -261,3 +261,19 @@ def test_a_name_is_not_said_twice_and_a_kind_only_where_no_name_is_sure() -> Non
     finer = sure.roll(1)
     assert told(table, finer)[FINE] == [9]
     assert told(table, torch.zeros(1, 1000))[KIND] == [7]
+
+
+def test_a_thing_is_called_by_a_name_however_sure_its_kind_is() -> None:
+    table = small_table(class_kinds=1, memory_pictures=0)
+    table.group_of_class.copy_(torch.arange(1000) % 3)
+    table.group_tokens[0] = torch.tensor([[1, -1], [2, -1], [3, -1]])
+    table.kind_of_class.fill_(0)
+    table.kind_tokens[0] = torch.tensor([[7, -1]])
+    table.things.words.copy_(torch.arange(100, 100 + len(WORDS)))
+    unsure = torch.zeros(1, 1000)
+    unsure[0, 1] = 1.0
+    assert told(table, unsure)[KIND] == [7]
+    sighted = Sighted(torch.tensor([[0, 0, 1, 1.0]]), torch.ones(1), torch.zeros(1, table.memory.mean.numel()), unsure)
+    (found,) = table.things.things(sighted, table, 0)
+    assert found.first == (2,)
+    assert found.confidence < 0.5

@@ -20,7 +20,7 @@ from torch import nn
 from vlbm.data.colours import COLOURS
 from vlbm.evidence.marks import ARTICLES, WORDS, Thing, marks_of, runs_of, slots_of
 from vlbm.evidence.regions import RegionFinder
-from vlbm.evidence.runs import Evidence, Runs
+from vlbm.evidence.runs import KIND, Evidence, Runs
 from vlbm.evidence.trust import evened
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class ThingTable(nn.Module):
         )
         if not found.confidence.shape[1]:
             return [((), (), 0.0)] * r
-        there = (found.tokens >= 0).any(dim=2)
+        there = (found.tokens >= 0).any(dim=2) & (found.kind != KIND)  # a bare kind is asked for by nobody
         chance, place = torch.where(there, found.confidence, -1.0)[-r:].max(dim=1)
         rows = torch.arange(r, device=style.device)
         first, spoken = (found.tokens[rows + start, place].tolist() for start in (0, many - r))
