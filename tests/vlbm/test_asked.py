@@ -93,7 +93,7 @@ def test_the_question_is_what_stands_between_its_start_and_the_answer() -> None:
 
 def test_training_generation_and_a_bare_forward_ask_the_same(packaged: tuple[Any, Any]) -> None:
     model, processor = packaged
-    grid = torch.zeros(1, 49, 1280)
+    grid = torch.zeros(1, 81, 1280)
     tokens = [processor.tokenizer(text)["input_ids"] for text in (" a cat", " a dog")]
     visual = Visual(grid, things(tokens, [(tokens[0][-1], tokens[1][-1])]))
     rows = [
@@ -116,7 +116,7 @@ def test_training_generation_and_a_bare_forward_ask_the_same(packaged: tuple[Any
 def test_one_picture_asked_about_twice_is_remembered_twice(packaged: tuple[Any, Any]) -> None:
     model, processor = packaged
     cat, dog = (processor.tokenizer(text)["input_ids"] for text in (" cat", " dog"))
-    visual = Visual(torch.zeros(1, 49, 1280), things([cat, dog], [(cat[0], dog[0])]))
+    visual = Visual(torch.zeros(1, 81, 1280), things([cat, dog], [(cat[0], dog[0])]))
     with torch.inference_mode():
         both = model.remember(visual, torch.tensor([cat, dog]))
         alone = [model.remember(visual, torch.tensor([name])) for name in (cat, dog)]

@@ -68,8 +68,8 @@ def test_what_is_not_a_picture_is_named_and_the_rest_is_captioned(tmp_path: Path
 def test_says_what_it_is_made_of() -> None:
     lines = CliRunner().invoke(main, ["info"]).stdout.splitlines()
     rows = {line.split()[0]: line for line in lines}
-    assert "efficientnet_lite0" in rows["encoder"]
-    assert "[b,3,224,224] -> [b,49,1280]" in rows["encoder"]
+    assert "efficientnet_lite2" in rows["encoder"]
+    assert "[b,3,260,260] -> [b,81,1280]" in rows["encoder"]
     assert "weighted_sum after layers 19, 22, 25, 27, 29" in rows["fusions"]
     assert rows["language_model"].split()[-4:] == ["134,515,008", "0", "538.1", "MB"]
     assert rows["total"].split()[1:3] == ["150,767,474", "11,310,917"]

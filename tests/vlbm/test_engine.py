@@ -26,7 +26,7 @@ def run(engine: Engine, *messages: Message, **settings: Any) -> tuple[str, list[
 
 def test_says_what_it_is(engine: Engine) -> None:
     info = engine.describe()
-    assert (info.context_tokens, info.image_cells, info.image_tokens) == (8192, 49, 0)
+    assert (info.context_tokens, info.image_cells, info.image_tokens) == (8192, 81, 0)
     assert info.parameters > 135_000_000
 
 
@@ -42,7 +42,7 @@ def test_a_picture_has_a_weight_and_a_place_in_the_accounts(engine: Engine) -> N
     picture = picture_ref(drawn(size=(320, 200)))
     _, tokens, end = run(engine, Message("user", "What is this?", (picture,)), max_tokens=6)
     assert all(token.image_weight is not None and 0 < token.image_weight < 1 for token in tokens)
-    assert end.image_cells == 49
+    assert end.image_cells == 81
     assert [(use.sha256, use.seen, use.width, use.height) for use in end.images] == [(picture.sha256, True, 320, 200)]
 
 
@@ -77,7 +77,7 @@ def test_two_pictures_of_one_turn_are_both_seen(engine: Engine) -> None:
     pictures = (picture_ref(drawn("gold")), picture_ref(drawn("navy")))
     _, _, end = run(engine, Message("user", "What are these?", pictures), max_tokens=2)
     assert [use.seen for use in end.images] == [True, True]
-    assert end.image_cells == 98
+    assert end.image_cells == 162
 
 
 def test_greedy_with_a_picture_is_what_transformers_generates(engine: Engine, model: Any, processor: Any) -> None:

@@ -98,5 +98,5 @@ def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 
 
 def _noise(model: Any) -> Visual:
-    seen: Visual = model.look(torch.randn(1, 1, 3, 224, 224, generator=torch.Generator().manual_seed(1)))
+    seen: Visual = model.look(torch.randn(1, 1, 3, 260, 260, generator=torch.Generator().manual_seed(1)))
     return seen

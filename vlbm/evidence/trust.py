@@ -1,8 +1,9 @@
 """How far an encoder's class probabilities can be believed, by how a picture is drawn.
 
 A classifier of photos is as sure of a drawing as of a photo, and mostly wrong there. A fitted logistic regression on
-the probability and the picture's style says how likely the name is right (Platt 1999, with more inputs). Where nothing
-was fitted, probabilities stay as they are. It knows styles and numbers, not names.
+the probability and the picture's style says how likely the name is right (Platt 1999, with more inputs). A style only
+takes belief away: the regression is fitted on drawings, and what it would add to a photo is no more than extrapolated.
+Where nothing was fitted, probabilities stay as they are. It knows styles and numbers, not names.
 
 Shapes: b batch, k names, s width of the style.
 """
@@ -41,6 +42,6 @@ class ClassTrust(nn.Module):
 
     def forward(self, probability: torch.Tensor, even: torch.Tensor) -> torch.Tensor:
         """Probabilities of names [b,k] and evened styles [b,s] -> probabilities that a name is right [b,k]."""
-        drawn = even @ self.weight.to(even.dtype) + self.bias.to(even.dtype)
+        drawn = (even @ self.weight.to(even.dtype) + self.bias.to(even.dtype)).clamp_max(0)
         likely = torch.logit(probability.clamp(EDGE, 1 - EDGE)) * self.slope.to(even.dtype) + drawn[:, None]
         return torch.where(probability > EDGE, likely.sigmoid(), probability)

@@ -154,13 +154,12 @@ def believed(account: Account, thing: str, concept: str, kind: str | None = None
     if not right:
         if not order or sure[order[0]] < WORTH_SAYING:
             return Belief(None, 0.0)
-        first, second = account.spoken[order[0]], _second(account, order)
-        return Belief(first, GUESS, other=second)
+        return Belief(account.spoken[order[0]], GUESS, other=_another(account, order[0], order))
     exact = [n for n in right if account.english[n] == thing and sure[n] > 0.4 * sure[right[0]]]
     best = (exact or right)[0]
     fine = [n for n in right if kinds[n] == FINE and sure[n] > 0.4]
     named = account.english[fine[0]] if fine and account.english[fine[0]] != account.english[best] else None
-    other = next((account.spoken[n] for n in order if n not in right), None)
+    other = _another(account, best, [n for n in order if n not in right])
     return Belief(account.spoken[best], sure[right[0]], fine=named, other=other)
 
 
@@ -170,8 +169,12 @@ def bears_out(account: Account, names: Sequence[str]) -> bool:
     return all(any(_bears_out(text, "", name) for text in things) for name in names)
 
 
-def _second(account: Account, order: Sequence[int]) -> str | None:
-    return next((account.spoken[n] for n in order[1:] if account.spoken[n] != account.spoken[order[0]]), None)
+def _another(account: Account, first: int, order: Sequence[int]) -> str | None:
+    """What else it could be, the likeliest first: of the same kind of evidence, where there is one."""
+    kinds, spoken = account.runs.kind.tolist(), account.spoken
+    others = [n for n in order if spoken[n] != spoken[first]]
+    alike = [n for n in others if kinds[n] == kinds[first]]
+    return next((spoken[n] for n in (*alike, *others)), None)
 
 
 def _bears_out(text: str, thing: str, concept: str) -> bool:

@@ -165,6 +165,7 @@ def fresh_model(
     names = imagenet_names()
     language = conversion.language_cache(cache_dir, lambda text: tell(text, 0, 1, ""))
     settings: dict[str, Any] = {
+        "encoder": "efficientnet_lite2",
         "fusion_begins": "question",
         "languages": list(LANGUAGES),
         "class_groups": len(names.groups),

@@ -36,7 +36,8 @@ def fit_trust(probability: torch.Tensor, even: torch.Tensor, right: Sequence[boo
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        found = binary_cross_entropy_with_logits(even @ weight + slope * likely + bias, truth)
+        drawn = (even @ weight + bias).clamp_max(0)
+        found = binary_cross_entropy_with_logits(drawn + slope * likely, truth)
         found = found + PENALTY * weight.square().sum()
         found.backward()  # type: ignore[no-untyped-call]
         return found
