@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +131,10 @@ def cuts(
     """
     images = processor.image_processor
 
-    def drawn(numbers: Sequence[int]) -> Iterator[torch.Tensor]:
-        return squares(images, draw, numbers, workers)
-
     def encode(numbers: Sequence[int], views: Iterator[torch.Tensor]) -> dict[str, torch.Tensor]:
         return _cut(model, images, grid[list(numbers)], views)
 
+    drawn = partial(squares, images, draw, workers)
     joined = in_shards(folder, f"cuts {key}", len(grid), drawn, encode, tell)
     counts = joined.pop("counts")
     return Cuts(first=torch.cat([counts.new_zeros(1), counts.cumsum(0)]), **joined)

@@ -12,7 +12,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def drawer(pictures: Sequence[Picture], rows: Sequence[Rendering]) -> Draw:
     return draw
 
 
-def squares(images: Any, draw: Draw, numbers: Sequence[int], workers: int) -> Iterator[torch.Tensor]:
+def squares(images: Any, draw: Draw, workers: int, numbers: Sequence[int]) -> Iterator[torch.Tensor]:
     """Pictures as the encoder's squares, in bytes, BATCH at a time [b,3,h,h]; other processes may draw them."""
     return made(lambda number: images.square(draw(number))[0], numbers, workers, size=BATCH, join=torch.stack)
 
@@ -111,13 +111,10 @@ def encoded(
     """
     images = processor.image_processor
 
-    def drawn(numbers: Sequence[int]) -> Iterator[torch.Tensor]:
-        return squares(images, draw, numbers, workers)
-
     def encode(numbers: Sequence[int], views: Iterator[torch.Tensor]) -> dict[str, torch.Tensor]:
         return _encode(model, images, views, [mirrored[number] for number in numbers])
 
-    return Encoded(**in_shards(folder, key, count, drawn, encode, tell))
+    return Encoded(**in_shards(folder, key, count, partial(squares, images, draw, workers), encode, tell))
 
 
 def in_shards(

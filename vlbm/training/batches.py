@@ -59,8 +59,9 @@ class Draws:
         return np.random.default_rng([self.plan.seed, step, self.rank])
 
 
-def batches(train: Sequence[Encoded], draws: Draws, plan: Plan, *, first: int, workers: int) -> Iterator[Batch]:
-    """The batches of all steps from `first` on: `plan.accumulate` a step."""
+def batches(train: Sequence[Encoded], draws: Draws, *, first: int, workers: int) -> Iterator[Batch]:
+    """The batches of all steps from `first` on: `accumulate` of the plan a step."""
+    plan = draws.plan
 
     def batch(number: int) -> Batch:
         step, part = divmod(number, plan.accumulate)

@@ -132,7 +132,7 @@ class Fit:
 
     def coming(self) -> Iterator[Batch]:
         """The batches of the steps from here on."""
-        return batches(self.train, self.draws, self.plan, first=self.step, workers=self.workers)
+        return batches(self.train, self.draws, first=self.step, workers=self.workers)
 
     def train_step(self, coming: Iterator[Batch]) -> float:
         """One optimiser step on the next batches; returns its loss."""
