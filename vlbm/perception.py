@@ -29,7 +29,7 @@ class Visual:
     """What was seen of a batch of pictures: all that later stages need, so it can be cached by picture.
 
     Attributes:
-        grid: features of the whole picture [b,n,d_v].
+        grid: features of the whole picture [b,n,d_v]; of lower precision where they were kept.
         evidence: names and captions.
         seen: cells that belong to a picture [b,n] bool; None is all. Rows of `gather` may have fewer pictures.
     """
@@ -90,7 +90,7 @@ class MemoryBuilder(nn.Module):
         """
         grid, evidence = visual.grid, visual.evidence
         b, n, _ = grid.shape
-        cells = unit(self.project(unit(grid)))  # [b,n,d]
+        cells = unit(self.project(unit(grid.to(self.project.weight.dtype))))  # [b,n,d]
         words = unit(embeddings[evidence.tokens].to(mean.dtype) - mean)  # [b,e,d]
         words = torch.where(evidence.ends.unsqueeze(-1), self.end, words)
         before = unit(embeddings[evidence.previous.clamp_min(0)].to(mean.dtype) - mean)

@@ -163,6 +163,8 @@ def test_what_is_believed_is_what_the_evidence_bears_out() -> None:
     assert belief.confidence == pytest.approx(0.5)
     assert believed(told, "a brown hen", "hen") == Belief("<a dog>", GUESS, other="<a black cat>")
     assert believed(account((GROUP, "a dog", 0.1)), "a hen", "hen").phrase is None
+    alike = account((CAPTION, "a cat", 0.3), (CAPTION, "a black cat", 0.2), (GROUP, "a dog", 0.1))
+    assert believed(alike, "a hen", "hen") == Belief("<a cat>", GUESS, other="<a dog>")
     fine = believed(account((GROUP, "a cat", 0.9), (FINE, "a tabby cat", 0.8)), "a cat", "cat")
     assert fine.fine == "a tabby cat"
 
@@ -193,7 +195,8 @@ def test_marks_go_with_the_things_that_they_are_about() -> None:
     [
         (Belief("a cat", 0.9), "This is a cat."),
         (Belief("two flowers", 0.9), "These are two flowers."),
-        (Belief("a cat", 0.3), "It looks like a cat."),
+        (Belief("a cat", 0.4), "It looks like a cat."),
+        (Belief("a cat", 0.3, other="a fox"), "I am not sure. It could be a cat or a fox."),
         (Belief("a cat", 0.15, other="a fox"), "I am not sure. It could be a cat or a fox."),
         (Belief("a cat", 0.15), "I am not sure. It could be a cat."),
         (Belief("a cat", 0.02), "I cannot tell what is in this picture."),

@@ -25,7 +25,7 @@ from vlbm.recipes.phrases import GUESS, Belief
 DROPPED = ((GROUP, 0.12), (FINE, 0.3), (CAPTION, 0.12), (KIND, 0.2), (THING, 0.15))
 CORRUPTED = 0.05
 # What does not bear out the truth is put forward as a guess from here on, and what kind of thing it is from there on.
-WORTH_SAYING, KIND_IS_SURE = 0.25, 0.5
+WORTH_SAYING, KIND_IS_SURE = 0.12, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +170,9 @@ def bears_out(account: Account, names: Sequence[str]) -> bool:
 
 
 def _another(account: Account, first: int, order: Sequence[int]) -> str | None:
-    """What else it could be, the likeliest first: of the same kind of evidence, where there is one."""
-    kinds, spoken = account.runs.kind.tolist(), account.spoken
-    others = [n for n in order if spoken[n] != spoken[first]]
-    alike = [n for n in others if kinds[n] == kinds[first]]
-    return next((spoken[n] for n in (*alike, *others)), None)
+    """The likeliest of what else it could be: another thing, not a finer or a plainer name of the same."""
+    same = head(account.english[first])
+    return next((account.spoken[n] for n in order if head(account.english[n]) != same), None)
 
 
 def _bears_out(text: str, thing: str, concept: str) -> bool:

@@ -64,7 +64,8 @@ def fill(model: Any, processor: Any, material: Material, kept: Path, tell: Tell)
     table.things.words.copy_(to_tokens(list(WORDS), tokenizer, 1)[:, 0])
     table.things.articles.copy_(to_tokens(list(ARTICLES), tokenizer, 1)[:, 0])
     concepts = [found[owner].concept for owner in owners]
-    return Reader(deepcopy(table).cpu(), tokenizer, things_shown, concepts, owners)
+    wide = deepcopy(table).cpu().float()  # or each look-up would widen what is kept in half precision
+    return Reader(wide, tokenizer, things_shown, concepts, owners)
 
 
 def _space(material: Material, device: torch.device, tell: Tell) -> dict[str, torch.Tensor]:

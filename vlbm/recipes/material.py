@@ -82,6 +82,8 @@ def gather(
         workers: processes that draw.
     """
     rows, scenes = planned(found), Scenes(things(found, TRAIN, workers), workers=workers)
+    if workers:
+        scenes.all_facts()  # now, or each of the processes that make examples composes every scene again
     folder, key = work / "renderings", digest(found)
     draw = drawer(found, rows)
 

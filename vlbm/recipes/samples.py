@@ -186,7 +186,7 @@ class Samples(Sequence[Example]):
         account = harder(replace(account, runs=replace(account.runs, confidence=confidence)), rng, keep=GROUP)
         name = indefinite(self.material.names.groups[group])
         belief = believed(account, name, "\0")
-        grid = self._class_grid(true, rng) if rng.random() < 0.7 else self.material.seen.grid[row : row + 1].float()
+        grid = self._class_grid(true, rng) if rng.random() < 0.7 else self.material.seen.grid[row : row + 1]
         visual = Visual(grid, account.laid_out(), self._hidden(rng, 0.3))
         if language != "en" and rng.random() < TRANSLATED:
             return self._example(self._to_translate(name, language, rng), self.spoken[language][group], visual)
@@ -276,7 +276,7 @@ class Samples(Sequence[Example]):
         return found
 
     def _scene_visual(self, number: int, account: Account, rng: np.random.Generator) -> Visual:
-        grid = self.material.scenes_seen.grid[number : number + 1].float()
+        grid = self.material.scenes_seen.grid[number : number + 1]
         return Visual(grid, account.laid_out(), self._hidden(rng, 0.2))
 
     def other(self, rng: np.random.Generator) -> Example:
@@ -312,7 +312,7 @@ class Samples(Sequence[Example]):
         return self.reader.read(seen.logits[row], seen.style[row], number, sighted=cuts.of(row), exclude=exclude)
 
     def _visual(self, row: int, account: Account, rng: np.random.Generator) -> Visual:
-        grid = self.material.seen.grid[row : row + 1].float()
+        grid = self.material.seen.grid[row : row + 1]
         return Visual(grid, account.laid_out(), self._hidden(rng, 0.2))
 
     def _hidden(self, rng: np.random.Generator, share: float) -> torch.Tensor:
@@ -325,7 +325,7 @@ class Samples(Sequence[Example]):
         cells = rng.choice(len(grid), int(rng.integers(6, 30)), replace=False)
         direction = self.material.classifier[true].clamp_min(0)
         grid[cells] += direction / direction.norm() * float(rng.uniform(8, 25))
-        return grid[None]
+        return grid[None].to(self.material.seen.grid.dtype)
 
     def _named(self, row: int, account: Account, belief: Belief, language: str, rng: np.random.Generator) -> Example:
         visual = self._visual(row, account, rng)
