@@ -1,7 +1,7 @@
 """The packaged recipe with a part left out, with other fusions, and with other seeds; writes docs/comparisons.md.
 
-    make comparisons                            all (about 12 minutes each on 2 cores)
-    make comparisons ARGS="--only product --steps 300"
+    make comparisons                            all (about 45 minutes each on 2 cores)
+    make comparisons ARGS="--only product --steps 100"
 
 Each row is one training of so many steps from the same renderings, regions and fits, asked the same questions. What was
 measured is kept after each row, and a training that was stopped goes on where it was. Lite0 has its own renderings and
@@ -39,7 +39,7 @@ from vlbm.recipes.pictures import pictures
 from vlbm.recipes.scenes import Scenes, things
 
 ROOT = Path(__file__).parents[1]
-STEPS, DRAWN, SCENES = 200, 120, 60
+STEPS, DRAWN, SCENES = 300, 120, 60
 HEAD = """# Comparisons
 
 Written by `make comparisons`: the packaged recipe ([model.md](model.md)), {steps} steps each in place of {full}, one

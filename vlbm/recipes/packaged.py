@@ -43,11 +43,11 @@ HELD_OUT = 240  # examples that decide
 ANSWER_TOKENS = 20
 
 PLAN = Plan(
-    steps=3600,
-    batch=20,
-    rate=8e-4,
-    gate_rate=4e-3,
-    warmup=60,
+    steps=1100,
+    batch=64,
+    rate=1e-3,
+    gate_rate=5e-3,
+    warmup=100,
     precision="bf16",
     evaluate_every=200,
     patience=100,
