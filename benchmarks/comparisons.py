@@ -1,6 +1,6 @@
 """The packaged recipe with a part left out, with other fusions, and with other seeds; writes docs/comparisons.md.
 
-    make comparisons                            all (about 45 minutes each on 2 cores)
+    make comparisons                            all (each an estimated 45 minutes on 2 cores)
     make comparisons ARGS="--only product --steps 100"
 
 Each row is one training of so many steps from the same renderings, regions and fits, asked the same questions. What was
