@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from vlbm import conversion, packaged
 from vlbm.data.scenes import KINDS
 from vlbm.data.stamps import read_stamps
 from vlbm.engine.answer_language import answer_language
+from vlbm.errors import WeightsDamaged
 from vlbm.evidence.names import imagenet_names
 from vlbm.evidence.runs import CAPTION, COLOUR, FINE, GROUP, THING, Evidence, Runs
 from vlbm.perception import Visual
@@ -83,6 +85,37 @@ def test_it_trains_goes_on_where_it_was_and_what_it_wrote_loads(small: Any, tmp_
     assert model.config.memory_pictures == 8
     assert processor.fusion_begins == "question"
     assert processor.languages == list(LANGUAGES)
+
+
+def test_a_trained_adapter_is_trained_further(small: Any, tmp_path: Path) -> None:
+    cache, found = small
+    first = recipe.train(out=tmp_path / "first", cache_dir=cache, plan=PLAN, tell=silent).folder
+    further = recipe.train(out=tmp_path, cache_dir=cache, plan=replace(PLAN, seed=5), tell=silent, start=first)
+    assert [point.step for point in further.points] == [1, 2]
+    name = "fusions.2.query.weight"
+    one, other = (load_file(folder / packaged.ADAPTER)[name] for folder in (first, tmp_path))
+    assert not torch.equal(one, other)
+    model, _, _ = recipe.fresh_model(found, cache, {}, silent)
+    recipe.begin_from(model, first / packaged.ADAPTER)
+    assert torch.equal(model.state_dict()[name].half(), one)
+
+
+def test_an_adapter_of_another_model_is_named(small: Any, tmp_path: Path) -> None:
+    cache, found = small
+    model, _, _ = recipe.fresh_model(found, cache, {}, silent)
+    path = tmp_path / "adapter.safetensors"
+    save_file({"fusions.0.alpha": torch.zeros(3)}, path)
+    with pytest.raises(WeightsDamaged, match=r"adapter.safetensors is of another model: give the folder"):
+        recipe.begin_from(model, path)
+
+
+def test_scenes_are_of_things_that_one_can_ask_for(small: Any) -> None:
+    _, found = small
+    one = replace(found[0], concept="running", phrases={"en": "a person running"})
+    assert {"running", "zzz"} < scenes.NO_THINGS
+    named = scenes.things([*found, one, replace(one, concept="thumb", phrases={"en": "a thumbs up"})], "train")
+    assert len(named) == len(found)
+    assert all(thing.source < len(found) for thing in named)
 
 
 def visual(example: Encoded) -> Visual:
@@ -196,7 +229,7 @@ def test_marks_go_with_the_things_that_they_are_about() -> None:
         (Belief("a cat", 0.9), "This is a cat."),
         (Belief("two flowers", 0.9), "These are two flowers."),
         (Belief("a cat", 0.4), "It looks like a cat."),
-        (Belief("a cat", 0.3, other="a fox"), "I am not sure. It could be a cat or a fox."),
+        (Belief("a cat", 0.3, other="a fox"), "It looks like a cat."),
         (Belief("a cat", 0.15, other="a fox"), "I am not sure. It could be a cat or a fox."),
         (Belief("a cat", 0.15), "I am not sure. It could be a cat."),
         (Belief("a cat", 0.02), "I cannot tell what is in this picture."),

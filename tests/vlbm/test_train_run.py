@@ -92,6 +92,12 @@ def test_a_file_becomes_a_model(folder: Path) -> None:
     assert train(folder)[0] == 0  # nothing left to do
 
 
+def test_only_the_packaged_adapter_is_trained_further(folder: Path) -> None:
+    result = CliRunner().invoke(main, ["train", str(folder / "mine.toml"), "--start", str(folder)])
+    assert result.exit_code == 2
+    assert "--start is for 'packaged'" in result.output
+
+
 def test_two_processes_train_one_model(folder: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "vlbm.cli", "train"]
     done = subprocess.run(

@@ -20,9 +20,11 @@ from vlbm import conversion, packaged
 from vlbm.data.english import indefinite
 from vlbm.engine import Engine, GenerationRequest, Message, Token
 from vlbm.engine.text import render
+from vlbm.errors import WeightsDamaged
 from vlbm.evidence.asked import folded
 from vlbm.evidence.kinds import KINDS, kind_of_class
 from vlbm.evidence.names import imagenet_names, names_in, to_tokens
+from vlbm.fingerprint import fingerprint
 from vlbm.recipes.evidence import Reader
 from vlbm.recipes.filling import CAPTION_TOKENS, fill
 from vlbm.recipes.material import Material, Tell, apart, digest, gather
@@ -31,8 +33,9 @@ from vlbm.recipes.pictures import LANGUAGES, Picture, pictures
 from vlbm.recipes.samples import Change, Samples
 from vlbm.recipes.space import WIDTH
 from vlbm.training.curves import write_curves
-from vlbm.training.fit import Fit, Point
+from vlbm.training.fit import PARTS, Fit, Point
 from vlbm.training.plan import Plan
+from vlbm.weights_file import read_tensors
 
 NAME_TOKENS = 14
 # Regions of a picture that are looked at.
@@ -53,6 +56,8 @@ PLAN = Plan(
     patience=100,
     seed=20261125,
 )
+# Of a training that goes on from trained weights.
+FURTHER = replace(PLAN, steps=540, rate=6e-4, gate_rate=3e-3, warmup=30, evaluate_every=90, seed=20261134)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class Ready:
     kept: Path
 
 
-def train(*, out: Path, cache_dir: Path, plan: Plan, tell: Tell, workers: int = 0) -> Report:
+def train(*, out: Path, cache_dir: Path, plan: Plan, tell: Tell, start: Path | None = None, workers: int = 0) -> Report:
     """Train the packaged adapter, on a GPU where there is one.
 
     Args:
@@ -92,15 +97,36 @@ def train(*, out: Path, cache_dir: Path, plan: Plan, tell: Tell, workers: int = 
         cache_dir: data, renderings and the checkpoint are kept here.
         plan: steps and rates.
         tell: is told stage, done, total and a note.
+        start: folder of an adapter whose fusion is trained further; else it begins from nothing.
         workers: processes that draw pictures and make examples meanwhile.
+
+    Raises:
+        WeightsDamaged: what is in `start` cannot be read, or is of another model.
     """
     torch.manual_seed(plan.seed)
     ready = prepare(cache_dir, {}, tell, workers)
-    fit = fused(ready, plan, ready.kept / "fit", tell, workers=workers)
+    folder = ready.kept / "fit"
+    if start:
+        folder = ready.kept / f"fit-from-{begin_from(ready.model, start / packaged.ADAPTER)}"
+    fit = fused(ready, plan, folder, tell, workers=workers)
     points = fit.run()
     write(ready.model, ready.settings, out)
     trained = sum(parameter.numel() for parameter in fit.parameters.values())
     return Report(out, points, len(ready.material.pictures), trained)
+
+
+def begin_from(model: Any, adapter: Path) -> str:
+    """Take what learns from an adapter, and nothing that was fitted for it; returns a short digest of what was taken.
+
+    Raises:
+        WeightsDamaged: the file cannot be read, or is of another model.
+    """
+    learns = {name: value for name, value in model.named_parameters() if name.startswith(PARTS["fusion"])}
+    state = {name: value for name, value in read_tensors(adapter).items() if name in learns}
+    if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in learns.items()}:
+        raise WeightsDamaged(f"{adapter} is of another model: give the folder of an adapter of this recipe")
+    model.load_state_dict(state, strict=False)
+    return fingerprint(sorted(state.items()))[:12]
 
 
 def prepare(cache_dir: Path, changes: dict[str, Any], tell: Tell, workers: int = 0) -> Ready:

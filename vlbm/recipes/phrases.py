@@ -184,7 +184,7 @@ WORDINGS = {
 }
 
 # How sure one must be: below GUESS nothing is said.
-SURE, LIKELY, GUESS = 0.45, 0.35, 0.08
+SURE, LIKELY, GUESS = 0.45, 0.22, 0.08
 
 
 @dataclass(frozen=True, slots=True)

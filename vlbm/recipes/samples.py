@@ -148,7 +148,7 @@ class Samples(Sequence[Example]):
         return self._named(row, account, believed(account, shown.phrases["en"], shown.concept, kind), language, rng)
 
     def translation(self, rng: np.random.Generator) -> Example:
-        """What a rendering shows, to be translated; at times by its bare kind alone."""
+        """What a rendering shows, to be translated."""
         while True:
             row = self._row(rng)
             owner = self.material.rows[row].picture
