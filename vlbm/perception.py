@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vlbm.config import VLBMConfig
 from vlbm.encoders import EncoderSpec
+from vlbm.evidence.asked import TRAITS
 from vlbm.evidence.runs import ALL, START, WHOLE, Evidence
 from vlbm.fusion import Memory, unit
 from vlbm.pictures import open_picture
@@ -60,7 +61,7 @@ class MemoryBuilder(nn.Module):
         self.kind = nn.Embedding((ALL if config.evidence_regions else WHOLE) + 1, width)  # the last is the grid's
         self.rank = nn.Embedding(RANKS, width)
         self.confidence = nn.Linear(CONFIDENCE_BINS, width, bias=False)
-        self.asked = nn.Parameter(torch.zeros(2, width))
+        self.asked = nn.Parameter(torch.zeros(TRAITS, width))
         self.start = nn.Parameter(torch.zeros(width))
         self.end = nn.Parameter(torch.zeros(width))
         self.reset_parameters()
@@ -86,7 +87,7 @@ class MemoryBuilder(nn.Module):
             visual: what was seen.
             embeddings: the language model's input embeddings [vocabulary,d].
             mean: their mean [d], taken off so that unrelated words are orthogonal.
-            asked: which evidence the question has, and which stands after what it has [b,e,2].
+            asked: what the question has of each evidence token [b,e,4] (see `vlbm.evidence.asked`).
         """
         grid, evidence = visual.grid, visual.evidence
         b, n, _ = grid.shape

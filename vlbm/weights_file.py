@@ -14,13 +14,16 @@ from safetensors.torch import load_file
 from vlbm.errors import WeightsDamaged, WeightsMissing
 
 
-def read_weights(path: Path, wanted: Mapping[str, torch.Tensor], what: str) -> dict[str, torch.Tensor]:
+def read_weights(
+    path: Path, wanted: Mapping[str, torch.Tensor], what: str, *, part: tuple[str, ...] = ("",)
+) -> dict[str, torch.Tensor]:
     """Read weights and compare them with what a module has.
 
     Args:
         path: safetensors by its ending, else a file of `torch.save`, read with `weights_only=True`.
         wanted: the module's state; only names and shapes are looked at.
         what: the module's name, for messages.
+        part: keys that begin otherwise are left alone, in the file and in the module.
 
     Raises:
         WeightsMissing: there is no such file.
@@ -31,7 +34,9 @@ def read_weights(path: Path, wanted: Mapping[str, torch.Tensor], what: str) -> d
     state = read_tensors(path)
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsDamaged(f"{path} is not a table of tensors: save the module's state_dict()")
-    lacks, unknown = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+    state = {key: value for key, value in state.items() if key.startswith(part)}
+    keys = {key for key in wanted if key.startswith(part)}
+    lacks, unknown = sorted(keys - state.keys()), sorted(state.keys() - keys)
     if lacks or unknown:
         raise WeightsDamaged(
             f"{path} is not weights of {what}: it lacks {len(lacks)} keys {lacks[:3]} and has {len(unknown)} unknown "

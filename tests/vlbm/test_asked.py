@@ -10,10 +10,15 @@ import torch
 
 from vlbm.data.records import Example
 from vlbm.evaluation.answers import prompts
-from vlbm.evidence.asked import asked, folded, question_in
-from vlbm.evidence.runs import COLOUR, START, THING, Evidence, Runs, lay_out
+from vlbm.evidence.asked import asked, folded, question_in, relation_words
+from vlbm.evidence.marks import WORDS, Thing, marks_of, slots_of
+from vlbm.evidence.runs import ABOVE, ALL, BELOW, BIGGER, COLOUR, LEFT, RIGHT, START, THING, Evidence, Runs, lay_out
 from vlbm.perception import Visual
 from vlbm.training.encoded import collate, encode
+
+DOG, CAT = "dog", "cat"
+NO_WORDS = torch.full((ALL,), -1)
+NO_MARKS = dict.fromkeys(WORDS, -1)
 
 
 def things(names: list[list[int]], marks: list[tuple[int, int]]) -> Evidence:
@@ -53,25 +58,70 @@ def test_the_packaged_model_carries_them(packaged: tuple[Any, Any], same: torch.
 def test_the_name_that_is_asked_for_and_what_stands_after_it() -> None:
     a, cat, dog, red, blue = 1, 2, 3, 4, 5
     evidence = things([[a, cat], [a, dog]], [(red, cat), (blue, dog)])
-    found = asked(evidence, torch.tensor([[9, cat, -1]]), torch.arange(10))
+    found = asked(evidence, torch.tensor([[9, cat, -1]]), torch.arange(10), NO_WORDS)
     slots = zip(evidence.tokens[0].tolist(), evidence.previous[0].tolist(), evidence.ends[0].tolist(), strict=True)
     told = {slot: tuple(row) for slot, row in zip(slots, found[0].tolist(), strict=True)}
     assert told == {
-        (a, START, False): (0, 0),
-        (cat, a, False): (1, 0),
-        (cat, cat, True): (0, 1),  # the end of a name is no word, but stands after one
-        (dog, a, False): (0, 0),
-        (dog, dog, True): (0, 0),
-        (red, cat, False): (0, 1),
-        (blue, dog, False): (0, 0),
+        (a, START, False): (0, 0, 0, 0),
+        (cat, a, False): (1, 0, 0, 0),
+        (cat, cat, True): (0, 1, 0, 0),  # the end of a name is no word, but stands after one
+        (dog, a, False): (0, 0, 0, 0),
+        (dog, dog, True): (0, 0, 0, 0),
+        (red, cat, False): (0, 1, 0, 0),
+        (blue, dog, False): (0, 0, 0, 0),
     }
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        (" Is the hot dog above the cat?", {(DOG, ABOVE): (1, 1, 1, 1), (CAT, BELOW): (1, 1, 0, 0)}),
+        (" Is the hot dog below the cat?", {(DOG, ABOVE): (1, 1, 1, 0), (CAT, BELOW): (1, 1, 0, 1)}),
+        (" Is the cat above the hot dog?", {(DOG, ABOVE): (1, 1, 0, 1), (CAT, BELOW): (1, 1, 1, 0)}),
+        (" Are the dogs to the left of the cat?", {(DOG, ABOVE): (1, 1, 1, 0), (CAT, BELOW): (1, 1, 0, 0)}),
+        (" What is above the cat?", {(DOG, ABOVE): (0, 1, 0, 1), (CAT, BELOW): (1, 0, 0, 0)}),
+    ],
+)
+def test_a_relation_is_told_who_is_asked_for_first_and_its_word(
+    question: str, told: dict[tuple[str, int], tuple[int, ...]], packaged: tuple[Any, Any], same: torch.Tensor
+) -> None:
+    """A thing of two words is asked for by its last; a mark has the first."""
+    tokenizer = packaged[1].tokenizer
+    names = [tuple(tokenizer(name)["input_ids"]) for name in (" a hot dog", " a cat")]
+    places = [((0.4, 0.1, 0.6, 0.3),), ((0.4, 0.6, 0.6, 0.8),)]
+    one, other = (Thing(name, name, 0.9, place, (0, 0.5)) for name, place in zip(names, places, strict=True))
+    article = names[0][0]
+    laid = things([list(name) for name in names], [])
+    rank = torch.tensor([[0] * 4 + [1] * 3])
+    evidence = replace(laid, rank=rank).beside(slots_of([marks_of([one, other], NO_MARKS, [article])]))
+    found = asked(evidence, torch.tensor([tokenizer(question)["input_ids"]]), same, relation_words(tokenizer))
+    by_rank = {0: DOG, 1: CAT}
+    relations = {
+        (by_rank[rank], kind): tuple(row)
+        for rank, kind, row in zip(evidence.rank[0].tolist(), evidence.kind[0].tolist(), found[0].tolist(), strict=True)
+        if LEFT <= kind <= BELOW
+    }
+    assert relations == told
+
+
+def test_every_relation_has_its_word(packaged: tuple[Any, Any]) -> None:
+    model, processor = packaged
+    words = relation_words(processor.tokenizer)
+    assert torch.equal(words, model.evidence.relations)
+    said = {kind: processor.tokenizer.decode([int(words[kind])]).strip() for kind in range(ALL) if words[kind] >= 0}
+    assert said == {LEFT: "left", RIGHT: "right", ABOVE: "above", BELOW: "below", BIGGER: "bigger"}
+
+
+def test_no_evidence_is_asked_about() -> None:
+    nothing = things([[0, 1]], []).map(lambda value: value[:, :0])
+    assert asked(nothing, torch.tensor([[0, 1]]), torch.arange(10), NO_WORDS).shape == (1, 0, 4)
 
 
 def test_padding_asks_for_nothing() -> None:
     evidence = things([[0, 1]], [(2, 1)])
-    assert asked(evidence, torch.tensor([[-1, -1]]), torch.arange(10)).sum() == 0
+    assert asked(evidence, torch.tensor([[-1, -1]]), torch.arange(10), NO_WORDS).sum() == 0
     unused = replace(evidence, mask=torch.zeros_like(evidence.mask))
-    assert asked(unused, torch.tensor([[0, 1]]), torch.arange(10)).sum() == 0
+    assert asked(unused, torch.tensor([[0, 1]]), torch.arange(10), NO_WORDS).sum() == 0
 
 
 def test_the_question_is_what_stands_between_its_start_and_the_answer() -> None:

@@ -123,7 +123,7 @@ def rows_of(model: Any, processor: Any, data: Path) -> list[Encoded]:
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "lstm"])
 def test_answers_in_batches_are_those_of_each_alone(kind: str, data: Path) -> None:
-    model, processor = made(kind)
+    model, processor = made(kind, seed=5)  # an untrained LSTM says one thing with most seeds
     rows = rows_of(model, processor, data)
     told: list[tuple[int, int]] = []
 
@@ -139,8 +139,8 @@ def test_answers_in_batches_are_those_of_each_alone(kind: str, data: Path) -> No
 
     together = ask(32)
     assert together == ask(1)
-    # Pictures and questions matter, so equal answers say something; an untrained LSTM says few things.
-    assert len(set(together)) > (1 if kind == "lstm" else 4)
+    # Pictures and questions matter, so equal answers say something.
+    assert len(set(together)) > 4
     assert told[0] == (len(rows), len(rows))
     assert ask(5) == together
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ from vlbm import conversion, packaged
 from vlbm.data.scenes import KINDS
 from vlbm.data.stamps import read_stamps
 from vlbm.engine.answer_language import answer_language
-from vlbm.errors import WeightsDamaged
+from vlbm.errors import WeightsDamaged, WeightsMissing
 from vlbm.evidence.names import imagenet_names
 from vlbm.evidence.runs import CAPTION, COLOUR, FINE, GROUP, THING, Evidence, Runs
 from vlbm.perception import Visual
-from vlbm.recipes import align, filling, regions, renderings, scenes, space
+from vlbm.recipes import align, filling, regions, renderings, samples, scenes, space
 from vlbm.recipes import material as materials
 from vlbm.recipes import packaged as recipe
-from vlbm.recipes.evidence import Account, bears_out, believed, harder
+from vlbm.recipes.evidence import Account, bears_out, believed, harder, known
 from vlbm.recipes.filling import fill
 from vlbm.recipes.material import gather
 from vlbm.recipes.others import QUESTIONS as OTHERS
@@ -88,25 +89,28 @@ def test_it_trains_goes_on_where_it_was_and_what_it_wrote_loads(small: Any, tmp_
 
 
 def test_a_trained_adapter_is_trained_further(small: Any, tmp_path: Path) -> None:
-    cache, found = small
+    cache, _ = small
     first = recipe.train(out=tmp_path / "first", cache_dir=cache, plan=PLAN, tell=silent).folder
     further = recipe.train(out=tmp_path, cache_dir=cache, plan=replace(PLAN, seed=5), tell=silent, start=first)
     assert [point.step for point in further.points] == [1, 2]
     name = "fusions.2.query.weight"
     one, other = (load_file(folder / packaged.ADAPTER)[name] for folder in (first, tmp_path))
     assert not torch.equal(one, other)
-    model, _, _ = recipe.fresh_model(found, cache, {}, silent)
-    recipe.begin_from(model, first / packaged.ADAPTER)
-    assert torch.equal(model.state_dict()[name].half(), one)
+    begun = recipe.prepare(cache, {}, silent, start=first)
+    assert torch.equal(begun.model.state_dict()[name].half(), one)
+    assert begun.start
 
 
-def test_an_adapter_of_another_model_is_named(small: Any, tmp_path: Path) -> None:
-    cache, found = small
-    model, _, _ = recipe.fresh_model(found, cache, {}, silent)
-    path = tmp_path / "adapter.safetensors"
-    save_file({"fusions.0.alpha": torch.zeros(3)}, path)
-    with pytest.raises(WeightsDamaged, match=r"adapter.safetensors is of another model: give the folder"):
-        recipe.begin_from(model, path)
+def test_an_adapter_of_another_model_is_named_before_the_work(
+    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, _ = small
+    monkeypatch.setattr(recipe, "gather", None)
+    with pytest.raises(WeightsMissing, match=r"adapter.safetensors is not there: give a file with the weights"):
+        recipe.prepare(cache, {}, silent, start=tmp_path)
+    save_file({"fusions.0.alpha": torch.zeros(3)}, tmp_path / "adapter.safetensors")
+    with pytest.raises(WeightsDamaged, match=r"adapter.safetensors is not weights of this recipe's adapter"):
+        recipe.prepare(cache, {}, silent, start=tmp_path)
 
 
 def test_scenes_are_of_things_that_one_can_ask_for(small: Any) -> None:
@@ -135,6 +139,27 @@ def test_every_source_gives_examples_that_ask_and_answer(source: str, material: 
         assert example.fusion_from == 0
         assert len(example.target) > 1
         assert visual(example).evidence.mask.any()
+
+
+def test_a_word_that_means_nothing_is_translated_by_the_picture(material: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "NONCE", 1.0)
+    monkeypatch.setattr(samples, "known", lambda _account, _thing: True)
+    drawn = Samples(*material, seed=3)
+    decode = drawn.processor.tokenizer.decode
+    words = {word for picture in material[0].pictures for word in picture.phrases["en"].lower().split()} - {"a", "an"}
+    for number in range(6):
+        example = drawn.translation(np.random.default_rng(number))
+        assert not words & set(re.findall(r"\w+", decode(example.prompt).lower()))
+        said = decode(example.target).removesuffix("<|im_end|>")
+        assert any(said in picture.phrases.values() for picture in material[0].pictures)
+
+
+def test_what_is_known_is_named_just_so_and_most_surely() -> None:
+    told = account((GROUP, "a dog", 0.3), (CAPTION, "a black cat", 0.5))
+    assert known(told, "a black cat")
+    assert not known(told, "a cat")
+    assert not known(told, "a dog")
+    assert not known(replace(told, spoken=("", "")), "a black cat")
 
 
 def test_an_example_is_decided_by_its_number(material: Any) -> None:
@@ -243,8 +268,9 @@ def test_answers_are_as_sure_as_the_evidence(belief: Belief, said: str) -> None:
 def test_other_languages_read_well_with_and_without_an_article() -> None:
     assert answer("describe", Belief("un gato", 0.9), "es") == "La imagen muestra un gato."
     assert answer("describe", Belief("gato", 0.9), "es") == "La imagen muestra: gato."
-    assert answer("short", Belief("eine Katze", 0.9), "de") == "Eine Katze."
-    assert answer("alt", Belief("chat", 0.9), "fr") == "Chat"
+    assert answer("short", Belief("eine Katze", 0.9), "de") == "eine Katze."
+    assert answer("alt", Belief("chat", 0.9), "fr") == "chat"
+    assert answer("alt", Belief("a cat", 0.9)) == "A cat"
     assert answer("short", Belief("eine Katze", 0.15, other="ein Hund"), "de") == "Vielleicht eine Katze."
     assert answer("alt", Belief("a cat", 0.3)) == "Maybe a cat"
     assert answer("describe", Belief("a cat", 0.9, fine="a tabby")) == "The picture shows a cat. It looks like a tabby."

@@ -1,9 +1,10 @@
 """Which evidence a question asks about: the slots whose words are in it.
 
 "What colour is the cat?" is about the mark that stands after "cat". A frozen language model's state at the answer does
-not say plainly which word was asked about, so evidence is told (query-conditioned evidence). Words are compared by
-their token alone, once folded: a plural is its singular, a capital at the start of a sentence is none. It knows token
-ids; what is made of a match is the fusion's to learn.
+not say plainly which word was asked about, nor in which order ("is the cat above the dog" is not "is the dog above the
+cat"), so evidence is told (query-conditioned evidence). Words are compared by their token alone, once folded: a plural
+is its singular, a capital at the start of a sentence is none. It knows token ids; what is made of a match is the
+fusion's to learn.
 
 Shapes: b batch, e evidence tokens, q tokens of a question.
 """
@@ -15,9 +16,12 @@ from typing import Any
 import torch
 
 from vlbm.data.english import plural
-from vlbm.evidence.runs import Evidence
+from vlbm.evidence.runs import ABOVE, ALL, BELOW, BIGGER, LEFT, RIGHT, THING, Evidence
 
 SHORTEST = 3
+TRAITS = 4
+# What a relation is called in a question.
+RELATIONS = {LEFT: "left", RIGHT: "right", ABOVE: "above", BELOW: "below", BIGGER: "bigger"}
 IGNORED = -100  # transformers' label of what is no answer
 
 
@@ -41,6 +45,15 @@ def folded(tokenizer: Any, vocabulary: int) -> torch.Tensor:
         if word[:1].isupper() and (plain := small.get(word.lower())) is not None:
             same[token] = same[plain]
     return same[same.long()]
+
+
+def relation_words(tokenizer: Any) -> torch.Tensor:
+    """For each kind of evidence the token that asks for it, -1 where there is none [kinds]."""
+    found = torch.full((ALL,), -1, dtype=torch.int32)
+    for kind, word in RELATIONS.items():
+        ids = tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
+        found[kind] = ids[0] if len(ids) == 1 else -1
+    return found
 
 
 def question_in(
@@ -75,19 +88,38 @@ def question_in(
     return torch.where(asked, input_ids, -1)
 
 
-def asked(evidence: Evidence, question: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
-    """Whether a question has a slot's own token, and whether it has the token before it [b,e,2], 0 or 1.
+def asked(evidence: Evidence, question: torch.Tensor, same: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+    """What a question has of each slot [b,e,4], 0 or 1.
+
+    Its own token, or for a relation the thing that it is about; the token before it; both, its own first; and the word
+    for its kind.
 
     Args:
         evidence: laid out.
         question: token ids, padded with -1 [b,q].
         same: of `folded`.
+        words: of `relation_words`.
     """
-    words = torch.where(question >= 0, same[question.clamp_min(0)], -1)
+    if not evidence.tokens.shape[1]:  # a model may have no source of evidence
+        return evidence.tokens.new_zeros(*evidence.tokens.shape, TRAITS, dtype=torch.float32)
+    there = torch.where(question >= 0, same[question.clamp_min(0)], -1)
 
-    def has(tokens: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        return ((same[tokens.clamp_min(0)][:, :, None] == words[:, None, :]).any(dim=2) & known).float()
+    def first(tokens: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """Where a token stands first [b,e]; q where it does not."""
+        found = (same[tokens.clamp_min(0)][:, :, None] == there[:, None, :]) & known[:, :, None]
+        found = torch.cat([found, torch.ones_like(found[:, :, :1])], dim=2)
+        return found.int().argmax(dim=2)
 
-    return torch.stack(
-        [has(evidence.tokens, ~evidence.ends), has(evidence.previous, evidence.previous >= 0)], dim=2
-    ) * evidence.mask.unsqueeze(2)
+    q, named = question.shape[1], words[evidence.kind.clamp(0, len(words) - 1)]
+    before = first(evidence.previous, evidence.previous >= 0)
+    of_thing = (evidence.rank[:, :, None] == evidence.rank[:, None, :]) & _named(evidence)[:, None, :]  # [b,e,e]
+    thing = before[:, None, :].where(of_thing, q).amin(dim=2)
+    own = thing.where(evidence.kind >= LEFT, first(evidence.tokens, ~evidence.ends))
+    kind = first(named.long(), named >= 0)
+    told = torch.stack([own < q, before < q, (own < before) & (before < q), kind < q], dim=2)
+    return told.float() * evidence.mask.unsqueeze(2)
+
+
+def _named(evidence: Evidence) -> torch.Tensor:
+    """The ends of the names of things [b,e]: there the token before is the word that a thing is asked for by."""
+    return evidence.ends & (evidence.kind == THING) & evidence.mask

@@ -19,7 +19,7 @@ from torch import nn
 
 from vlbm.evidence.asked import asked
 from vlbm.evidence.neighbours import Lent, VisualMemory
-from vlbm.evidence.runs import CAPTION, FINE, GROUP, KIND, Evidence, Runs, joined, lay_out, ranked
+from vlbm.evidence.runs import ALL, CAPTION, FINE, GROUP, KIND, Evidence, Runs, joined, lay_out, ranked
 from vlbm.evidence.things import ThingTable
 from vlbm.evidence.trust import ClassTrust, evened
 
@@ -41,6 +41,7 @@ class EvidenceTable(nn.Module):
         trust, kind_trust: in the names of classes, and in their kinds.
         things: what tells regions apart; None in a model that does not look at regions.
         same: which tokens are forms of one word [vocabulary] (see `asked.folded`).
+        relations: the token that asks for each kind of evidence [kinds] (see `asked.relation_words`).
     """
 
     group_of_class: torch.Tensor
@@ -49,6 +50,7 @@ class EvidenceTable(nn.Module):
     kind_of_class: torch.Tensor
     kind_tokens: torch.Tensor
     same: torch.Tensor
+    relations: torch.Tensor
 
     def __init__(self, config: VLBMConfig, *, classes: int, width: int) -> None:
         super().__init__()
@@ -66,6 +68,7 @@ class EvidenceTable(nn.Module):
         self.things = ThingTable(config, style=width) if config.evidence_regions else None
         text: Any = config.text_config
         self.register_buffer("same", torch.arange(int(text.vocab_size), dtype=torch.int32))
+        self.register_buffer("relations", torch.full((ALL,), -1, dtype=torch.int32))
 
     def forward(
         self,
@@ -108,8 +111,8 @@ class EvidenceTable(nn.Module):
         )
 
     def asked(self, evidence: Evidence, question: torch.Tensor) -> torch.Tensor:
-        """Which evidence a question [b,q] asks about [b,e,2] (see `vlbm.evidence.asked`)."""
-        return asked(evidence, question, self.same)
+        """Which evidence a question [b,q] asks about [b,e,4] (see `vlbm.evidence.asked`)."""
+        return asked(evidence, question, self.same, self.relations)
 
     def group_probabilities(self, classes: torch.Tensor) -> torch.Tensor:
         """Probabilities of classes [b,c] -> probability of each everyday name [b,g]."""

@@ -169,6 +169,13 @@ def bears_out(account: Account, names: Sequence[str]) -> bool:
     return all(any(_bears_out(text, "", name) for text in things) for name in names)
 
 
+def known(account: Account, thing: str) -> bool:
+    """Whether the evidence names a thing just so, and nothing more surely."""
+    sure = account.runs.confidence.tolist()
+    order = sorted((n for n, text in enumerate(account.spoken) if text), key=lambda n: -sure[n])
+    return bool(order) and account.english[order[0]] == thing
+
+
 def _another(account: Account, first: int, order: Sequence[int]) -> str | None:
     """The likeliest of what else it could be: another thing, not a finer or a plainer name of the same."""
     same = head(account.english[first])

@@ -100,8 +100,9 @@ def gather(
             tell=lambda done, total: tell(f"Encoding {what}", done, total, ""),
         )
 
+    composed = f"scenes {scenes.key}"
     seen = encode("pictures", "pictures", draw, [row.plain for row in rows])
-    scenes_seen = encode("scenes", f"scenes {scenes.key}", scenes.draw, [False] * SCENES)
+    scenes_seen = encode("scenes", composed, scenes.draw, [False] * SCENES)
     finder = model.evidence.things.finder
     finder.load_state_dict(keep(kept / "finder.safetensors", lambda: _finder(finder, scenes, scenes_seen, tell)))
     found_by = hashlib.sha256((kept / "finder.safetensors").read_bytes()).hexdigest()
@@ -127,7 +128,7 @@ def gather(
         allowed=[n for n, row in enumerate(rows) if row.picture == NOTHING or row.picture % APART],
         scenes=scenes,
         scenes_seen=scenes_seen,
-        scenes_cuts=cut("scenes", f"scenes {scenes.key}", scenes.draw, scenes_seen.grid),
+        scenes_cuts=cut("scenes", composed, scenes.draw, scenes_seen.grid),
         scene_numbers=[n for n in range(SCENES) if n % APART],
         names=names,
         classifier=model.encoder.net.classifier.weight.detach().cpu(),

@@ -20,8 +20,7 @@ from vlbm import conversion, packaged
 from vlbm.data.english import indefinite
 from vlbm.engine import Engine, GenerationRequest, Message, Token
 from vlbm.engine.text import render
-from vlbm.errors import WeightsDamaged
-from vlbm.evidence.asked import folded
+from vlbm.evidence.asked import folded, relation_words
 from vlbm.evidence.kinds import KINDS, kind_of_class
 from vlbm.evidence.names import imagenet_names, names_in, to_tokens
 from vlbm.fingerprint import fingerprint
@@ -35,7 +34,7 @@ from vlbm.recipes.space import WIDTH
 from vlbm.training.curves import write_curves
 from vlbm.training.fit import PARTS, Fit, Point
 from vlbm.training.plan import Plan
-from vlbm.weights_file import read_tensors
+from vlbm.weights_file import read_weights
 
 NAME_TOKENS = 14
 # Regions of a picture that are looked at.
@@ -79,6 +78,7 @@ class Ready:
         settings: of its configuration.
         material, reader: what examples are made of.
         kept: folder of what was fitted.
+        start: short digest of the trained weights that it goes on from; empty where it begins from nothing.
     """
 
     model: Any
@@ -87,6 +87,7 @@ class Ready:
     material: Material
     reader: Reader
     kept: Path
+    start: str = ""
 
 
 def train(*, out: Path, cache_dir: Path, plan: Plan, tell: Tell, start: Path | None = None, workers: int = 0) -> Report:
@@ -101,13 +102,12 @@ def train(*, out: Path, cache_dir: Path, plan: Plan, tell: Tell, start: Path | N
         workers: processes that draw pictures and make examples meanwhile.
 
     Raises:
-        WeightsDamaged: what is in `start` cannot be read, or is of another model.
+        WeightsMissing: `start` has no adapter.
+        WeightsDamaged: it cannot be read, or is of another model.
     """
     torch.manual_seed(plan.seed)
-    ready = prepare(cache_dir, {}, tell, workers)
-    folder = ready.kept / "fit"
-    if start:
-        folder = ready.kept / f"fit-from-{begin_from(ready.model, start / packaged.ADAPTER)}"
+    ready = prepare(cache_dir, {}, tell, workers, start)
+    folder = ready.kept / (f"fit-from-{ready.start}" if ready.start else "fit")
     fit = fused(ready, plan, folder, tell, workers=workers)
     points = fit.run()
     write(ready.model, ready.settings, out)
@@ -115,21 +115,7 @@ def train(*, out: Path, cache_dir: Path, plan: Plan, tell: Tell, start: Path | N
     return Report(out, points, len(ready.material.pictures), trained)
 
 
-def begin_from(model: Any, adapter: Path) -> str:
-    """Take what learns from an adapter, and nothing that was fitted for it; returns a short digest of what was taken.
-
-    Raises:
-        WeightsDamaged: the file cannot be read, or is of another model.
-    """
-    learns = {name: value for name, value in model.named_parameters() if name.startswith(PARTS["fusion"])}
-    state = {name: value for name, value in read_tensors(adapter).items() if name in learns}
-    if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in learns.items()}:
-        raise WeightsDamaged(f"{adapter} is of another model: give the folder of an adapter of this recipe")
-    model.load_state_dict(state, strict=False)
-    return fingerprint(sorted(state.items()))[:12]
-
-
-def prepare(cache_dir: Path, changes: dict[str, Any], tell: Tell, workers: int = 0) -> Ready:
+def prepare(cache_dir: Path, changes: dict[str, Any], tell: Tell, workers: int = 0, start: Path | None = None) -> Ready:
     """Do everything but the training of the fusion; what was done before is read.
 
     Args:
@@ -137,9 +123,14 @@ def prepare(cache_dir: Path, changes: dict[str, Any], tell: Tell, workers: int =
         changes: fields of the configuration that differ, for comparisons.
         tell: is told stage, done, total and a note.
         workers: processes that draw.
+        start: folder of an adapter whose fusion is taken.
+
+    Raises:
+        WeightsMissing, WeightsDamaged: of `start`; they come before the work.
     """
     found = pictures(cache_dir / "data", tell)
     model, processor, settings = fresh_model(found, cache_dir, changes, tell)
+    learned = trained_before(model, start) if start else {}
     for part in (model.encoder, model.evidence.things.finder):  # the rest is little work, until it is trained
         part.to("cuda" if torch.cuda.is_available() else "cpu")
     work = cache_dir / "training" / model.config.encoder
@@ -147,7 +138,21 @@ def prepare(cache_dir: Path, changes: dict[str, Any], tell: Tell, workers: int =
     material = gather(model, processor, found, work, kept, tell, workers)
     reader = fill(model, processor, material, kept, tell)
     material = replace(material, others=bare_answers(model, processor, work, tell))
-    return Ready(model, processor, settings, material, reader, kept)
+    if not learned:
+        return Ready(model, processor, settings, material, reader, kept)
+    model.load_state_dict(learned, strict=False)
+    return Ready(model, processor, settings, material, reader, kept, fingerprint(sorted(learned.items()))[:12])
+
+
+def trained_before(model: Any, folder: Path) -> dict[str, torch.Tensor]:
+    """What learns, of an adapter of the same recipe; what was fitted for it is left out.
+
+    Raises:
+        WeightsMissing: the folder has no adapter.
+        WeightsDamaged: it cannot be read, or is of another model.
+    """
+    learns = {name: value for name, value in model.named_parameters() if name.startswith(PARTS["fusion"])}
+    return read_weights(folder / packaged.ADAPTER, learns, "this recipe's adapter", part=PARTS["fusion"])
 
 
 def fused(ready: Ready, plan: Plan, folder: Path, tell: Tell, change: Change | None = None, workers: int = 0) -> Fit:
@@ -214,6 +219,7 @@ def fresh_model(
         kinds = [kind.phrases[tag] for kind in KINDS]
         table.kind_tokens[number].copy_(to_tokens(kinds, tokenizer, config.name_tokens))
     table.same.copy_(folded(tokenizer, len(table.same)))
+    table.relations.copy_(relation_words(tokenizer))
     table.kind_of_class.copy_(torch.tensor(kind_of_class(len(names.classes))))
     table.class_tokens.copy_(to_tokens([indefinite(name) for name in names.classes], tokenizer, config.name_tokens))
     return model, processor, settings

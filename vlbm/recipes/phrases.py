@@ -223,8 +223,10 @@ def answer(kind: Kind, belief: Belief, language: str = "en") -> str:
     bare = not phrase.lower().startswith(wording.articles)
     if belief.confidence < SURE:
         return _plural(wording.likely[bare].format(phrase), phrase, language)
-    if caption:
-        return f"{phrase[0].upper()}{phrase[1:]}{end}"
+    if (
+        caption
+    ):  # elsewhere as it stands in the evidence: with a capital, a seldom word is other tokens, and was garbled
+        return f"{phrase[0].upper() if language == 'en' else phrase[0]}{phrase[1:]}{end}"
     if kind == "what":
         return _plural(wording.what[bare].format(phrase), phrase, language)
     sure = wording.describe[bare].format(phrase)

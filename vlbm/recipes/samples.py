@@ -27,7 +27,7 @@ from vlbm.evidence.kinds import KINDS
 from vlbm.evidence.names import names_in, to_tokens
 from vlbm.evidence.runs import CAPTION, GROUP, THING
 from vlbm.perception import Visual
-from vlbm.recipes.evidence import Account, Reader, bears_out, believed, harder
+from vlbm.recipes.evidence import Account, Reader, bears_out, believed, harder, known
 from vlbm.recipes.material import Material
 from vlbm.recipes.phrases import DETAILED, QUESTIONS, WORDINGS, Belief, answer
 from vlbm.recipes.pictures import LANGUAGES
@@ -37,18 +37,21 @@ from vlbm.tasks import question
 from vlbm.training.encoded import Encoded as Example
 
 SHARES = {
-    "picture": 0.40,
+    "picture": 0.30,
     "translate": 0.10,
-    "class": 0.12,
-    "lesson": 0.05,
-    "scene": 0.23,
+    "class": 0.10,
+    "lesson": 0.04,
+    "scene": 0.36,
     "several": 0.07,
     "other": 0.03,
 }
-SKILLS: dict[Skill, float] = {"presence": 0.34, "colour": 0.22, "count": 0.14, "position": 0.26, "largest": 0.04}
+SKILLS: dict[Skill, float] = {"presence": 0.26, "colour": 0.18, "count": 0.10, "position": 0.42, "largest": 0.04}
 ENGLISH = 0.45
 # Of the classes in other languages, those whose names are to be translated.
 TRANSLATED = 0.4
+# Of the translations, those of a word that means nothing, so that only the picture tells what is meant.
+NONCE = 0.2
+SYLLABLES = ("ba", "dor", "fim", "gel", "kru", "lin", "mop", "nas", "pel", "rud", "sti", "tov", "vek", "wim", "zan")
 TRIES = 8
 ENDLESS = 10_000_000
 ADJECTIVES = (
@@ -148,7 +151,7 @@ class Samples(Sequence[Example]):
         return self._named(row, account, believed(account, shown.phrases["en"], shown.concept, kind), language, rng)
 
     def translation(self, rng: np.random.Generator) -> Example:
-        """What a rendering shows, to be translated."""
+        """What a rendering shows, to be translated; at times called by a word that means nothing."""
         while True:
             row = self._row(rng)
             owner = self.material.rows[row].picture
@@ -158,7 +161,10 @@ class Samples(Sequence[Example]):
         shown = self.material.pictures[owner]
         exclude = self.reader.without(owner, "", "", rng)
         account = harder(self._read(row, language, exclude), rng)
-        asked = self._to_translate(shown.phrases["en"], language, rng)
+        said = shown.phrases["en"]
+        if rng.random() < NONCE and known(account, said):
+            said = indefinite("".join(rng.choice(SYLLABLES, int(rng.integers(2, 4)))))
+        asked = self._to_translate(said, language, rng)
         return self._example(asked, shown.phrases[language], self._visual(row, account, rng))
 
     def _to_translate(self, phrase: str, language: str, rng: np.random.Generator) -> str:
