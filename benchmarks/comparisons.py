@@ -22,6 +22,7 @@ from typing import Any
 import click
 import torch
 
+from vlbm.cache import default_cache_dir
 from vlbm.cli.terminal import bars
 from vlbm.data.splits import RENDERINGS, TRAIN
 from vlbm.evaluation.card.bench import Bench
@@ -32,7 +33,7 @@ from vlbm.evaluation.card.things import Thing
 from vlbm.evaluation.naming import Posed
 from vlbm.evaluation.photos import foreign_photos
 from vlbm.evidence.runs import ALL, CAPTION
-from vlbm.packaged import default_cache_dir, load_packaged
+from vlbm.packaged import load_packaged
 from vlbm.perception import Visual
 from vlbm.recipes.packaged import PLAN, fused, prepare, write
 from vlbm.recipes.pictures import pictures

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 
+from vlbm.cache import default_cache_dir
 from vlbm.config import VLBMConfig
 from vlbm.conversion import LANGUAGE_FILE, language_cache
 from vlbm.encoders import TOWER, EncoderSource, find_encoder
@@ -24,7 +25,6 @@ from vlbm.errors import ConfigError, WeightsMissing
 from vlbm.fusion import fusion as fusion_kind
 from vlbm.language import with_weights
 from vlbm.model import VLBMForConditionalGeneration
-from vlbm.packaged import default_cache_dir
 from vlbm.processing import PLAIN_CHAT_TEMPLATE, VLBMProcessor, image_processor
 
 EncoderWeights = Literal["pretrained", "random"] | Path

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlbm.cache import default_cache_dir
 from vlbm.conversion import LANGUAGE_FILE, language_cache, silent
 from vlbm.errors import WeightsDamaged, WeightsMissing
 
@@ -32,13 +32,6 @@ ADVICE = "install vlbm again, or make the weights with `vlbm train packaged`"
 Progress = Callable[[str], None]
 
 
-def default_cache_dir() -> Path:
-    """$VLBM_CACHE, else $XDG_CACHE_HOME/vlbm, else ~/.cache/vlbm."""
-    if own := os.environ.get("VLBM_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlbm"
-
-
 def load(
     name: str | Path = PACKAGED, *, cache_dir: Path | None = None, progress: Progress | None = None
 ) -> tuple[VLBMForConditionalGeneration, VLBMProcessor]:
@@ -46,7 +39,7 @@ def load(
 
     Args:
         name: "packaged", a folder made by `save_pretrained`, or the name of such a model on a hub.
-        cache_dir: where the packaged model's language weights are kept (see `default_cache_dir`).
+        cache_dir: where the packaged model's language weights are kept (see `vlbm.cache`).
         progress: is told what takes long.
 
     Raises:

@@ -12,6 +12,7 @@ import torch
 import vlbm
 from tests.vlbm.conftest import drawn
 from vlbm import packaged as loading
+from vlbm.cache import default_cache_dir
 from vlbm.errors import ConfigError, WeightsDamaged, WeightsMissing
 
 
@@ -93,9 +94,9 @@ def test_a_folder_without_a_model_is_said(tmp_path: Path) -> None:
 def test_the_cache_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     monkeypatch.delenv("VLBM_CACHE", raising=False)
-    assert loading.default_cache_dir() == Path("/somewhere/vlbm")
+    assert default_cache_dir() == Path("/somewhere/vlbm")
     monkeypatch.setenv("VLBM_CACHE", "/else")
-    assert loading.default_cache_dir() == Path("/else")
+    assert default_cache_dir() == Path("/else")
 
 
 def test_layers_that_do_not_exist_are_refused(model: Any) -> None:

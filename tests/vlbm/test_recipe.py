@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vlbm import conversion, packaged
+from vlbm.cache import default_cache_dir
 from vlbm.data.scenes import KINDS
 from vlbm.data.stamps import read_stamps
 from vlbm.engine.answer_language import answer_language
@@ -60,7 +61,7 @@ def small(stamp_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     patch.setattr(materials, "APART", 3)
     cache = tmp_path_factory.mktemp("cache")
     convert = conversion.language_cache
-    patch.setattr(conversion, "language_cache", lambda _, tell: convert(packaged.default_cache_dir(), tell))
+    patch.setattr(conversion, "language_cache", lambda _, tell: convert(default_cache_dir(), tell))
     yield cache, found
     patch.undo()
 

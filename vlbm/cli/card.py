@@ -18,13 +18,13 @@ def measure_card(
     model: str, *, only: Sequence[str], limit: int | None, seed: int, batch: int, out: Path, cache: Path | None
 ) -> None:
     """Measure a model by the packaged exam, show the table, and write the document."""
+    from vlbm.cache import default_cache_dir
     from vlbm.evaluation.card.bench import Bench
     from vlbm.evaluation.card.document import write
     from vlbm.evaluation.card.registry import chosen
     from vlbm.evaluation.card.run import measure
     from vlbm.evaluation.plots import need_matplotlib
     from vlbm.evaluation.report import MARKDOWN
-    from vlbm.packaged import default_cache_dir
 
     need_matplotlib()
     names = chosen(only)

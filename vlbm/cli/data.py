@@ -27,9 +27,9 @@ def prepare(sources: tuple[str, ...], languages: tuple[str, ...], cache: Path | 
 
     A second run has nothing to do. `vlbm data list` says what there is.
     """
+    from vlbm.cache import default_cache_dir
     from vlbm.data.prepared import LANGUAGES, prepare
     from vlbm.data.sources import SOURCES, check_all, source
-    from vlbm.packaged import default_cache_dir
 
     folder = (cache or default_cache_dir()) / "data"
     wanted = [source(name) for name in sources or SOURCES]
@@ -49,9 +49,9 @@ def prepare(sources: tuple[str, ...], languages: tuple[str, ...], cache: Path | 
 @_cache
 def list_sources(cache: Path | None) -> None:
     """Say what sources there are, their licences and sizes, and which are prepared."""
+    from vlbm.cache import default_cache_dir
     from vlbm.data.prepared import prepared
     from vlbm.data.sources import SOURCES
-    from vlbm.packaged import default_cache_dir
 
     folder = (cache or default_cache_dir()) / "data"
     for each in SOURCES.values():

@@ -65,13 +65,13 @@ def evaluate(
         return
     if only:
         raise ConfigError("--only names sections of packaged: use it with `vlbm eval packaged`")
+    from vlbm.cache import default_cache_dir
     from vlbm.evaluation.dataset import read_source, read_training
     from vlbm.evaluation.evaluate import evaluate as run
     from vlbm.evaluation.markdown import write_markdown
     from vlbm.evaluation.measure import Plan
     from vlbm.evaluation.plots import need_matplotlib, write_plots
     from vlbm.evaluation.report import MARKDOWN, build, write_json
-    from vlbm.packaged import default_cache_dir
 
     need_matplotlib()
     source = read_source(data, pictures=pictures, split=split, limit=limit)

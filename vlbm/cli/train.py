@@ -36,7 +36,8 @@ def train(
     """
     import torch
 
-    from vlbm.packaged import PACKAGED, default_cache_dir
+    from vlbm.cache import default_cache_dir
+    from vlbm.packaged import PACKAGED
     from vlbm.training.workers import spare_cores
 
     if threads:
