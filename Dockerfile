@@ -5,6 +5,9 @@
 
 FROM python:3.11-slim
 
+# The engine compiles its layers for the processor that it runs on.
+RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
+
 RUN useradd --create-home --uid 10001 assistant \
     && install -d -o assistant -g assistant /app /var/cache/vlbm
 USER assistant

@@ -60,8 +60,11 @@ def load_prompts() -> dict[str, Prompt]:
     return {prompt.name: prompt for prompt in prompts}
 
 
-def make_engine(settings: Settings, say: Say) -> Engine:
+def make_engine(settings: Settings, say: Say, features: Path | None = None) -> Engine:
     """The engine of the settings; loading a model takes seconds.
+
+    Args:
+        features: folder where what it saw of pictures outlives the process.
 
     Raises:
         InvalidRequest: the model cannot be loaded.
@@ -72,7 +75,7 @@ def make_engine(settings: Settings, say: Say) -> Engine:
         return ScriptedEngine(delay_ms=settings.scripted_delay_ms)
     from assistant.engines.vlbm import VlbmEngine
 
-    return VlbmEngine.load(settings.model, say)
+    return VlbmEngine.load(settings.model, say, features)
 
 
 @contextlib.asynccontextmanager

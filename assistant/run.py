@@ -40,7 +40,7 @@ async def serve(settings: Settings, say: Say) -> None:
     async with contextlib.AsyncExitStack() as stack:
         url = await stack.enter_async_context(redis_of(settings))
         stores = await stack.enter_async_context(open_stores(url, settings.data / "pictures"))
-        engine = await asyncio.to_thread(make_engine, settings, say)
+        engine = await asyncio.to_thread(make_engine, settings, say, settings.data / "features")
         worker = await stack.enter_async_context(running_worker(engine, stores))
         address = await stack.enter_async_context(running_gateway(settings, stores))
         say(address)
@@ -61,7 +61,7 @@ async def worker(settings: Settings, say: Say) -> None:
     _configure_logging(settings)
     url = shared_redis(settings)
     async with open_stores(url, None) as stores:
-        engine = await asyncio.to_thread(make_engine, settings, say)
+        engine = await asyncio.to_thread(make_engine, settings, say, settings.data / "features")
         async with running_worker(engine, stores) as task:
             say(f"worker ready: {engine.info.name} {engine.info.model}")
             await _until_stopped(task)

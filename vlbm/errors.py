@@ -10,6 +10,9 @@
     +-- ReadingMissing          words in pictures cannot be read: the package that does is not there
     +-- NoWords                 a picture whose words were asked for has none that can be read
     +-- PromptTooLong           a prompt beyond the model's context; carries the numbers
+    +-- NotEnoughMemory         an engine that would not fit; says what it needs
+    +-- EngineBusy              too many turns wait already; carries how many
+    +-- EngineFailed            a turn that the engine could not finish
     +-- DataError               a data source that cannot be prepared or read
     +-- EvaluationError         texts that cannot be scored as asked; carries the numbers
 
@@ -73,6 +76,26 @@ class PromptTooLong(VLBMError):
             f"the conversation has {prompt_tokens} tokens and the answer asks for {max_tokens}, "
             f"but the model holds {context_tokens}: drop older turns or ask for a shorter answer"
         )
+
+
+class NotEnoughMemory(VLBMError):
+    """An engine that would not fit; the message says how much it needs."""
+
+
+class EngineBusy(VLBMError):
+    """Too many turns wait already.
+
+    Attributes:
+        waiting: how many.
+    """
+
+    def __init__(self, waiting: int) -> None:
+        self.waiting = waiting
+        super().__init__(f"{waiting} turns wait already: try again in a moment")
+
+
+class EngineFailed(VLBMError):
+    """A turn that the engine could not finish, or one that it can no longer take."""
 
 
 class DataError(VLBMError):

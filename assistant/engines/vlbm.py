@@ -1,7 +1,7 @@
 """The fused model as an engine: the only file of the service that imports ``vlbm``.
 
-Generation runs in a thread of its own; tokens cross to the event loop as they come. Closing the stream sets a mark that
-the thread sees before its next token.
+The model runs all turns together in a thread of its own; a turn's thread looks at its pictures and then waits for its
+tokens, which cross to the event loop as they come. Closing the stream sets a mark that ends the turn within a token.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.domain.errors import AssistantError, EngineError, InvalidRequest, trace
@@ -41,11 +42,12 @@ _CAUTIONS = {
     "translate": "The packaged model translates free text badly; check every word, or use a larger model.",
     "summarise": "The packaged model is small: its summaries may leave out or bend facts.",
 }
+_FAILED = "The model failed on this message; try again or shorten it."
 _NOT_SEEN = "only the newest message's pictures are looked at"
 
 
 class VlbmEngine(Engine):
-    """Answers with a ``vlbm`` model, one turn at a time.
+    """Answers with a ``vlbm`` model, as many turns together as it has seats.
 
     Make it with ``load``, which takes seconds and blocks.
     """
@@ -54,26 +56,27 @@ class VlbmEngine(Engine):
         from vlbm.memory.teach import encoder_identity
 
         self._engine = engine
-        # One thread: the model runs one turn at a time, and its threads are the processor's cores already.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vlbm")
-        self._lent = lru_cache(MOST_MEMORIES)(self._lend)
         described = engine.describe()
+        # A thread for each turn, and one that looks at what is taught.
+        self._threads = ThreadPoolExecutor(described.seats + 1, thread_name_prefix="vlbm")
+        self._lent = lru_cache(MOST_MEMORIES)(self._lend)
         self.info = EngineInfo(
             name="vlbm",
             model=described.name,
             context_tokens=described.context_tokens,
             default_max_tokens=DEFAULT_MAX_TOKENS,
-            slots=1,
+            slots=described.seats,
             cautions=cautions,
             encoder=encoder_identity(engine.model, engine.processor),
         )
 
     @classmethod
-    def load(cls, name: str, say: Callable[[str], None]) -> "VlbmEngine":
+    def load(cls, name: str, say: Callable[[str], None], features: Path | None = None) -> "VlbmEngine":
         """Load a model by name or folder.
 
         Args:
             say: told what takes long.
+            features: folder where what was seen of pictures outlives this process.
 
         Raises:
             InvalidRequest: it cannot be loaded; the message says which and what to do.
@@ -84,9 +87,10 @@ class VlbmEngine(Engine):
 
         try:
             model, processor = vlbm.load(name, progress=say)
+            seen = vlbm.engine.FeatureCache(files=vlbm.engine.FeatureFiles(features) if features else None)
+            engine = vlbm.engine.Engine(model, processor, name=name, features=seen)
         except vlbm.errors.VLBMError as error:
             raise InvalidRequest("model_unreadable", f"Model {name!r}: {error}") from error
-        engine = vlbm.engine.Engine(model, processor, name=name)
         return cls(engine, cautions=_CAUTIONS if name == "packaged" else {})
 
     def count_tokens(self, messages: Sequence[EngineMessage]) -> int:
@@ -100,7 +104,7 @@ class VlbmEngine(Engine):
         def emit(event: EngineEvent | AssistantError | None) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
-        working = loop.run_in_executor(self._thread, self._work, request, emit, stop)
+        working = loop.run_in_executor(self._threads, self._work, request, emit, stop)
         try:
             while (event := await events.get()) is not None:
                 if isinstance(event, AssistantError):
@@ -111,10 +115,11 @@ class VlbmEngine(Engine):
             await asyncio.shield(working)  # the slot is free only when the thread is
 
     async def look_at(self, picture: EnginePicture) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._style, picture)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._style, picture)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+        await asyncio.to_thread(self._engine.close)
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     def _style(self, picture: EnginePicture) -> bytes:
         """The style of a picture in half precision, as an index keeps it."""
@@ -146,7 +151,7 @@ class VlbmEngine(Engine):
     ) -> None:
         """Run a request in the thread; whatever happens, the stream gets an end."""
         try:
-            for event in self._steps(request):
+            for event in self._steps(request, stop):
                 if stop.is_set():
                     return
                 emit(event)
@@ -155,16 +160,16 @@ class VlbmEngine(Engine):
             emit(error)
         except Exception as error:
             log.error("the model failed: %s", trace(error))
-            emit(EngineError("engine_failed", "The model failed on this message; try again or shorten it."))
+            emit(EngineError("engine_failed", _FAILED))
 
-    def _steps(self, request: EngineRequest) -> Generator[EngineEvent]:
+    def _steps(self, request: EngineRequest, stop: threading.Event) -> Generator[EngineEvent]:
         from vlbm import engine as model
-        from vlbm.errors import VLBMError
+        from vlbm.errors import EngineFailed, VLBMError
 
         start = time.perf_counter()
         first: float | None = None
         try:
-            for step in self._engine.generate(self._generation(request)):
+            for step in self._engine.generate(self._generation(request), stop):
                 match step:
                     case model.Progress(stage, done, total):
                         yield Progress(stage, done, total)
@@ -183,6 +188,8 @@ class VlbmEngine(Engine):
                             total_ms=_since(start),
                             confidence=step.confidence,
                         )
+        except EngineFailed as error:
+            raise EngineError("engine_failed", _FAILED) from error
         except VLBMError as error:
             raise EngineError("engine_refused", str(error)) from error
 
@@ -199,6 +206,7 @@ class VlbmEngine(Engine):
             seed=options.seed,
             reading=request.reading,
             memory=self._lent(request.memory) if request.memory else None,
+            owner=request.owner,
         )
 
 

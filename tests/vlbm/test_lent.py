@@ -15,7 +15,7 @@ from tests.vlbm.conftest import drawn, opened
 from vlbm.config import VLBMConfig
 from vlbm.data.records import Example
 from vlbm.engine import Engine, GenerationRequest, Message, PictureRef, Token
-from vlbm.engine.features import Key
+from vlbm.engine.seen import Key
 from vlbm.errors import MemoryUnusable, PictureError
 from vlbm.evidence.neighbours import Lent
 from vlbm.evidence.runs import CAPTION
@@ -68,8 +68,8 @@ def answer(engine: Engine, memory: Lent | None, data: bytes = BLUE) -> list[tupl
 def told(engine: Engine, memory: Lent | None, data: bytes = BLUE) -> str:
     """What memories said of a picture in an answer."""
     answer(engine, memory, data)
-    key = Key(engine._identity, PictureRef.of(data).sha256, "en", memory.id if memory else "")
-    found = engine.features.get(key)
+    key = Key(engine.eyes.identity, PictureRef.of(data).sha256, "en", memory.id if memory else "")
+    found = engine.eyes.features.get(key)
     assert found is not None
     evidence = found.visual.evidence
     said = evidence.mask & ~evidence.ends & (evidence.kind == CAPTION)

@@ -193,7 +193,7 @@ def test_an_engine_answers_with_a_tower() -> None:
     other, _ = build(TOWERS["vit"])
     with torch.no_grad():
         other.encoder.net.layernorm.bias.add_(1)
-    assert Engine(other, processor)._identity != engine._identity
+    assert Engine(other, processor).eyes.identity != engine.eyes.identity
 
 
 @pytest.mark.parametrize(

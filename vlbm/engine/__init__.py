@@ -1,11 +1,13 @@
 """Serving: turns a conversation with pictures into a stream of tokens.
 
-`Engine` runs one turn at a time, in the caller's thread. The package knows nothing of users, sockets or storage.
+`Engine` runs many turns together, in a thread of its own (docs/engine.md). It knows nothing of users or sockets.
 """
 
 from __future__ import annotations
 
 from vlbm.engine.engine import Engine, EngineInfo
+from vlbm.engine.feature_files import FeatureFiles
+from vlbm.engine.features import FeatureCache
 from vlbm.engine.request import (
     End,
     GenerationRequest,
@@ -22,6 +24,8 @@ __all__ = [
     "End",
     "Engine",
     "EngineInfo",
+    "FeatureCache",
+    "FeatureFiles",
     "GenerationRequest",
     "Looked",
     "Message",

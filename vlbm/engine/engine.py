@@ -1,35 +1,38 @@
-"""Answers one turn at a time, as a stream of steps.
+"""Answers turns, each as a stream of steps, all that run together.
 
-`generate` is a plain generator: it runs in the caller's thread, one token a step, and closing it stops the work before
-the next token. A lock keeps turns apart, so an engine may be shared between threads. The engine knows the model and
-nothing of who asks.
+`generate` is a plain generator for whichever thread asks: pictures are looked at there, then the turn joins those that
+run in the engine's own thread (`loop`). Closing the generator gives the turn up. It knows the model and nothing of who
+asks, but for a name that seats are shared fairly by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
-from threading import Lock
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from threading import Event
+from typing import Any
+from weakref import finalize
 
 import torch
 
+from vlbm.engine.answer import Answer
 from vlbm.engine.answer_language import answer_language
-from vlbm.engine.decoder import Decoder
-from vlbm.engine.features import Cache, FeatureCache, Features, Key, encode
-from vlbm.engine.request import End, GenerationRequest, Looked, Message, PictureRef, PictureUse, Progress, Step, Token
-from vlbm.engine.sampling import Sampler
-from vlbm.engine.text import Detokenizer, asks_about_a_picture, render
-from vlbm.engine.words import Use, answer, asks_about_writing, joined, quote, use_of, with_text
+from vlbm.engine.features import FeatureCache
+from vlbm.engine.grammar import Grammars
+from vlbm.engine.looking import Eyes, accounts, latest_pictures
+from vlbm.engine.loop import Loop
+from vlbm.engine.readers import Precision, reader
+from vlbm.engine.request import End, GenerationRequest, Looked, Message, PictureRef, Step, Token
+from vlbm.engine.text import render
+from vlbm.engine.turn import Turn
+from vlbm.engine.words import Use, answer, joined, quote, use_of, with_text
 from vlbm.errors import PromptTooLong, ReadingMissing
-from vlbm.evidence.neighbours import Lent
 from vlbm.evidence.said import confidence
-from vlbm.fingerprint import fingerprint
-from vlbm.fusion import Prepared
 from vlbm.language import context_tokens
-from vlbm.perception import Visual, gather, style_of
-from vlbm.pictures import open_picture, shortcomings
-from vlbm.reading import Reading, read
+from vlbm.perception import gather
+from vlbm.reading import Reading
+
+SEATS, QUEUE, TOKENS = 16, 256, 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class EngineInfo:
         image_tokens: tokens that pictures take in the prompt (0 where they enter by fusion alone).
         parameters: of the whole model.
         language_model, encoder, fusion: names of the parts.
+        precision: of the language model's weights.
+        seats: turns that run together.
     """
 
     name: str
@@ -53,46 +58,66 @@ class EngineInfo:
     language_model: str
     encoder: str
     fusion: str
+    precision: str
+    seats: int
 
 
 class Engine:
-    """Streams answers of a model.
+    """Streams answers of a model. It may be shared between threads.
 
     Args:
         model: a `VLBMForConditionalGeneration`.
         processor: its `VLBMProcessor`.
         name: what `describe` calls it.
         features: a cache of picture features; engines of several models may share one.
+        precision: of the language model's weights (`readers`).
+        seats: turns that run together at most.
+        queue: turns that wait for a seat at most.
+        tokens: of all running turns, and of what is kept of those before, that the cache has room for.
     """
 
     def __init__(
-        self, model: Any, processor: Any, *, name: str = "vlbm-packaged", features: FeatureCache | None = None
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        name: str = "vlbm-packaged",
+        features: FeatureCache | None = None,
+        precision: Precision = "auto",
+        seats: int = SEATS,
+        queue: int = QUEUE,
+        tokens: int = TOKENS,
     ) -> None:
-        self.model = model.eval()
-        self.processor = processor
-        self.name = name
-        self.features = features or FeatureCache()
-        self.readings: Cache[Reading] = Cache()
-        self._identity = _identity(model)
-        self._turn = Lock()
+        self.model, self.processor, self.name = model.eval(), processor, name
+        read, self.precision = reader(model, precision, tokens)
+        self.seats = seats
+        self.eyes = Eyes(model, processor, features or FeatureCache())
+        self.loop = Loop(read, seats=seats, queue=queue)
+        self._close = finalize(self, self.loop.close)  # also when nobody has the engine any more
+        ends = model.language_model.generation_config.eos_token_id
+        self.context_tokens = min(context_tokens(model.config.text_config), read.capacity)
+        self._grammars = Grammars(processor.tokenizer, int(model.config.text_config.vocab_size))
+        self._ends = frozenset(ends if isinstance(ends, list) else [ends])
 
     def describe(self) -> EngineInfo:
         """The engine's sizes and parts."""
         config = self.model.config
         return EngineInfo(
             name=self.name,
-            context_tokens=context_tokens(config.text_config),
+            context_tokens=self.context_tokens,
             image_cells=config.encoder_spec.cells,
             image_tokens=self.processor.picture_tokens,
             parameters=sum(p.numel() for p in self.model.parameters()),
             language_model=str(config.text_config.model_type),
             encoder=config.encoder_spec.name,
             fusion=config.fusion,
+            precision=self.precision,
+            seats=self.seats,
         )
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens that a conversation takes as a prompt, with the header of the answer."""
-        return len(render(self.processor, messages, pictured=bool(_latest_pictures(messages))))
+        return len(render(self.processor, messages, pictured=bool(latest_pictures(messages))))
 
     def style(self, picture: PictureRef) -> torch.Tensor:
         """What a visual memory compares a picture by [s], for an entry of an index (`vlbm.memory.index`).
@@ -100,36 +125,48 @@ class Engine:
         Raises:
             PictureError: the picture cannot be read.
         """
-        with self._turn:
-            return style_of(self.model, self.processor, picture.load())
+        return self.eyes.style(picture)
 
-    def generate(self, request: GenerationRequest) -> Iterator[Step]:
+    def close(self) -> None:
+        """End all turns with an error, and the thread that runs them."""
+        self._close()
+
+    def generate(self, request: GenerationRequest, stop: Event | None = None) -> Iterator[Step]:
         """Answer a turn.
+
+        Args:
+            request: what is asked.
+            stop: another thread may set it to give the turn up within a pass; then there is no `End`.
 
         The pictures of the latest message take part, or those of the latest that has any where the question is about
         them; the others are reported as not seen. What is written in them is read where the request or the question
         asks for it.
 
         Yields:
-            `Progress` while pictures are read and encoded and the prompt is read, `Looked` where there are pictures, a
-            `Token` for each token, and one `End`.
+            `Progress` while pictures are read and encoded, while the turn waits and while its prompt is read, `Looked`
+            where there are pictures, a `Token` for each token, and one `End`.
 
         Raises:
             PromptTooLong: prompt and answer do not fit the context.
             PictureError: a picture cannot be read.
-            ConfigError: the request asks for a language that the model cannot speak of pictures in.
+            ConfigError: the request asks for a language that the model cannot speak of pictures in, or its schema
+                cannot be followed.
             NoWords: the words of a picture are to be the text, and it has none.
             ReadingMissing: words are asked for, and what reads them is not installed.
+            EngineBusy: too many turns wait.
+            EngineFailed: the model failed on this turn, or the engine was closed.
         """
-        wanted = _latest_pictures(request.messages)
+        wanted = latest_pictures(request.messages)
         use = use_of(request) if wanted else "never"
         request = replace(request, language=self._language(request))  # before the words of a page join the question
-        return self._checked(request, wanted, {}) if use == "never" else self._with_words(request, wanted, use)
+        asked = _Asked(request, stop or Event(), wanted)
+        return self._checked(asked) if use == "never" else self._with_words(asked, use)
 
-    def _with_words(self, request: GenerationRequest, wanted: Sequence[PictureRef], use: Use) -> Iterator[Step]:
+    def _with_words(self, asked: _Asked, use: Use) -> Iterator[Step]:
         """Answer with what is written in the pictures."""
+        request = asked.request
         try:
-            readings = yield from self._read(wanted)
+            readings = yield from self.eyes.read(asked.wanted)
         except ReadingMissing:
             if use != "quote":
                 raise
@@ -141,175 +178,77 @@ class Engine:
         elif after and request.prefix.endswith(after):
             yield from _told(request, readings, request.prefix)
         elif use == "text" and (request.reading == "text" or joined(found)):
-            yield from self._checked(replace(request, messages=with_text(request.messages, found)), (), readings)
+            about = replace(request, messages=with_text(request.messages, found))
+            yield from self._checked(replace(asked, request=about, wanted=(), readings=readings))
         else:
-            yield from self._checked(request, wanted, readings, after)
+            yield from self._checked(replace(asked, readings=readings, after=after))
 
-    def _checked(
-        self, request: GenerationRequest, wanted: Sequence[PictureRef], readings: dict[str, Reading], after: str = ""
-    ) -> Iterator[Step]:
-        ids = render(self.processor, request.messages, request.prefix, pictured=bool(wanted))
-        context = context_tokens(self.model.config.text_config)
-        if len(ids) + request.max_tokens > context:
-            raise PromptTooLong(prompt_tokens=len(ids), max_tokens=request.max_tokens, context_tokens=context)
-        with self._turn:
-            yield from self._answer(request, ids, wanted, readings, after)
+    def _checked(self, asked: _Asked) -> Iterator[Step]:
+        """Answer what can be answered."""
+        request, tokenizer, pictured = asked.request, self.processor.tokenizer, bool(asked.wanted)
+        ids = render(self.processor, request.messages, request.prefix, pictured=pictured)
+        if len(ids) + request.max_tokens > self.context_tokens:
+            raise PromptTooLong(
+                prompt_tokens=len(ids), max_tokens=request.max_tokens, context_tokens=self.context_tokens
+            )
+        begun = tokenizer(request.prefix, add_special_tokens=False)["input_ids"]
+        grammar = None if request.schema is None else self._grammars.of(request.schema, begun)
+        said = Answer(request, ids, tokenizer=tokenizer, ends=self._ends, pictured=pictured, grammar=grammar)
+        yield from self._answer(asked, ids, said)
 
-    def _answer(
-        self,
-        request: GenerationRequest,
-        ids: list[int],
-        wanted: Sequence[PictureRef],
-        readings: dict[str, Reading],
-        after: str,
-    ) -> Iterator[Step]:
-        seen: list[Features] = []
-        language = self._language(request)
-        for done, picture in enumerate(wanted):
-            yield Progress("encoding", done, len(wanted))
-            seen.append(self._features(picture, language, request.memory))
-        if wanted:
-            yield Progress("encoding", len(wanted), len(wanted))
+    def _answer(self, asked: _Asked, ids: list[int], said: Answer) -> Iterator[Step]:
+        request, wanted = asked.request, asked.wanted
+        language, prompt = self._language(request), len(ids)
+        seen = yield from self.eyes.look(wanted, language, request.memory)
         used = {picture.sha256: features for picture, features in zip(wanted, seen, strict=True)}
-        accounts = _accounts(request.messages, used, readings)
-        if accounts:
-            yield Looked(accounts)
-        start = self.processor.fusion_start(ids)
+        uses = accounts(request.messages, used, asked.readings)
+        if uses:
+            yield Looked(uses)
         visual = gather([[features.visual for features in seen]]) if seen else None
-        memories = None if visual is None else self._remembered(visual, request, start)
-        decoder = Decoder(self.model, ids, start, memories)
-        for done in decoder.prefill():
-            yield Progress("prefill", done, len(ids))
-        said = yield from _said(request, ids, decoder, self.processor.tokenizer)
-        if after and said.reason == "stop":
-            yield Token(f" {after}", None, None)
+        start = self.processor.fusion_start(ids)
+        memories = self.eyes.memories(visual, request, start, wanted, language) if visual else None
+        yield from self._run(Turn(request.owner, ids, prompt + request.max_tokens, memories, said, asked.stop))
+        if said.reason is None:
+            return
+        if asked.after and said.reason == "stop":
+            yield Token(f" {asked.after}", None, None)
+        sure = confidence(visual.evidence, self.processor.tokenizer, request.prefix + said.text) if visual else None
         yield End(
             reason=said.reason,
-            prompt_tokens=len(ids),
-            completion_tokens=said.tokens,
+            prompt_tokens=prompt,
+            completion_tokens=said.count,
             image_cells=sum(features.visual.grid.shape[1] for features in seen),
-            images=accounts,
-            confidence=None
-            if visual is None
-            else confidence(visual.evidence, self.processor.tokenizer, request.prefix + said.text),
+            images=uses,
+            confidence=sure,
         )
 
-    @torch.inference_mode()
-    def _remembered(self, visual: Visual, request: GenerationRequest, start: int) -> list[Prepared]:
-        """What the fused layers attend to."""
-        asked = render(self.processor, request.messages, pictured=True)[start:]  # no word of the answer's beginning
-        memories: list[Prepared] = self.model.remember(visual, torch.tensor([asked]))
-        return memories
+    def _run(self, turn: Turn) -> Iterator[Step]:
+        """Let a turn run, and give it up where nobody listens any more."""
+        place = self.loop.submit(turn)
+        try:
+            yield from turn.says()
+        finally:
+            self.loop.give_up(place)
 
     def _language(self, request: GenerationRequest) -> str:
         """What the request asks for, else what its question is asked in."""
         return request.language or answer_language(request.messages[-1].text, self.processor.languages)
 
-    def _read(self, wanted: Sequence[PictureRef]) -> Generator[Step, None, dict[str, Reading]]:
-        """What is written in pictures, by their hash."""
-        readings: dict[str, Reading] = {}
-        for done, picture in enumerate(wanted):
-            yield Progress("reading", done, len(wanted))
-            key = Key("", picture.sha256, "")  # one reader for all models, and what is written has its own language
-            found = self.readings.get(key)
-            if found is None:
-                found = read(open_picture(picture.load()))
-                self.readings.put(key, found)
-            readings[picture.sha256] = found
-        yield Progress("reading", len(wanted), len(wanted))
-        return readings
 
-    def _features(self, picture: PictureRef, language: str, memory: Lent | None) -> Features:
-        key = Key(self._identity, picture.sha256, language, memory.id if memory else "")
-        found = self.features.get(key)
-        if found is None:
-            found = encode(self.model, self.processor, picture, language, memory)
-            self.features.put(key, found)
-        return found
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked, with the pictures that take part, what was read in them, and what is said after the answer."""
 
-
-class _Said(NamedTuple):
-    """What the model said, and why it ended."""
-
-    text: str
-    tokens: int
-    reason: Literal["stop", "length"]
-
-
-def _said(request: GenerationRequest, ids: list[int], decoder: Decoder, tokenizer: Any) -> Generator[Step, None, _Said]:
-    """Say an answer token by token, to its end, a stop string or its length."""
-    sampler, text = Sampler(request, ids), Detokenizer(tokenizer, request.stop)
-    reason: Literal["stop", "length"] = "length"
-    pieces, count = list[str](), 0
-    while count < request.max_tokens:
-        token, weight = sampler.choose(decoder.logits), decoder.image_weight
-        count += 1
-        if token in decoder.end_tokens:
-            reason = "stop"
-            break
-        piece = text.push(token)
-        if text.stopped or count == request.max_tokens:
-            piece += text.finish()
-        pieces.append(piece)
-        yield Token(piece, token, weight)
-        if text.stopped:
-            reason = "stop"
-            break
-        if count < request.max_tokens:
-            decoder.step(token)
-    if rest := text.finish():
-        pieces.append(rest)
-        yield Token(rest, token, weight)
-    return _Said("".join(pieces), count, reason)
+    request: GenerationRequest
+    stop: Event
+    wanted: Sequence[PictureRef] = ()
+    readings: dict[str, Reading] = field(default_factory=dict)
+    after: str = ""
 
 
 def _told(request: GenerationRequest, readings: dict[str, Reading], text: str) -> Iterator[Step]:
     """An answer that the model has no part in; what is gone on from is not said again."""
-    accounts = _accounts(request.messages, {}, readings)
-    yield Looked(accounts)
+    uses = accounts(request.messages, {}, readings)
+    yield Looked(uses)
     yield Token(text.removeprefix(request.prefix), None, None)
-    yield End(reason="stop", prompt_tokens=0, completion_tokens=0, image_cells=0, images=accounts)
-
-
-def _latest_pictures(messages: Sequence[Message]) -> tuple[PictureRef, ...]:
-    """The pictures that take part: the latest message's, or earlier ones where the latest asks about them.
-
-    A small model that is shown a picture talks of it. "Tell me a joke." is therefore answered without the picture that
-    was sent two messages ago, as the bare language model would answer it.
-    """
-    if not messages:
-        return ()
-    asked = messages[-1].text
-    if not (messages[-1].images or asks_about_a_picture(asked) or asks_about_writing(asked)):
-        return ()
-    return next((message.images for message in reversed(messages) if message.images), ())
-
-
-def _accounts(
-    messages: Sequence[Message], used: dict[str, Features], readings: dict[str, Reading]
-) -> tuple[PictureUse, ...]:
-    """What became of each picture of the conversation, in its order, each hash once."""
-    hashes = dict.fromkeys(picture.sha256 for message in messages for picture in message.images)
-    return tuple(_account(sha256, used.get(sha256), readings.get(sha256)) for sha256 in hashes)
-
-
-def _account(sha256: str, features: Features | None, reading: Reading | None) -> PictureUse:
-    known = features or reading
-    if known is None:
-        return PictureUse(sha256, False, 0, 0)
-    lost = shortcomings(known.width, known.height) if features else ()
-    return PictureUse(
-        sha256,
-        seen=True,
-        width=known.width,
-        height=known.height,
-        read=reading.text if reading else "",
-        notes=(*lost, *(reading.notes if reading else ())),
-    )
-
-
-def _identity(model: Any) -> str:
-    """A short digest of what turns a picture into features: configuration and trained parts."""
-    parts = ("encoder.", "memory.", "evidence.", "fusions.")
-    seeing = ((name, value) for name, value in model.state_dict().items() if name.startswith(parts))
-    return fingerprint(seeing, model.config.to_json_string())[:16]
+    yield End(reason="stop", prompt_tokens=0, completion_tokens=0, image_cells=0, images=uses)

@@ -1,43 +1,21 @@
 """What was seen of pictures, kept by the hash of their bytes, the model that saw them, its language and its memory.
 
-A bounded, least-recently-used cache: a picture asked about again costs no encoder time and no bytes.
+Bounded, least-recently-used caches: a picture asked about again costs no encoder time and no bytes.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
+from vlbm.engine.feature_files import FeatureFiles
 from vlbm.engine.request import PictureRef
+from vlbm.engine.seen import Features, Key
 from vlbm.evidence.neighbours import Lent
-from vlbm.perception import Visual
 from vlbm.pictures import open_picture
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """One picture as the model saw it, with its size in pixels."""
-
-    visual: Visual
-    width: int
-    height: int
-
-
-class Key(NamedTuple):
-    """Which picture, by the hash of its bytes, seen by which model, spoken of in which language, with which memory.
-
-    Model and language are empty where what is kept is the same for all, and the memory is where none was brought along.
-    """
-
-    model: str
-    sha256: str
-    language: str
-    memory: str = ""
-
 
 T = TypeVar("T")
 
@@ -70,7 +48,29 @@ class Cache(Generic[T]):
 
 
 class FeatureCache(Cache[Features]):
-    """Features, about 0.3 MB a picture."""
+    """Features, about 0.3 MB a picture: in memory, and where `files` are given, there too.
+
+    What was seen with an owner's memory is kept in memory alone.
+    """
+
+    def __init__(self, capacity: int = 64, files: FeatureFiles | None = None) -> None:
+        super().__init__(capacity)
+        self.files = files
+
+    def get(self, key: Key) -> Features | None:
+        """What was seen of a picture, or None."""
+        found = super().get(key)
+        if found is None and self.files and not key.memory:
+            found = self.files.get(key)
+            if found is not None:
+                super().put(key, found)
+        return found
+
+    def put(self, key: Key, known: Features) -> None:
+        """Keep what was seen, and drop what was used longest ago."""
+        super().put(key, known)
+        if self.files and not key.memory:
+            self.files.put(key, known)
 
 
 @torch.inference_mode()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from vlbm.evidence.neighbours import Lent
@@ -48,11 +48,14 @@ class GenerationRequest:
     Attributes:
         messages: the conversation, oldest first; the last one is what is answered.
         prefix: text that the answer begins with; it is gone on from and not said again.
-        max_tokens: most tokens of the answer.
+        max_tokens, min_tokens: most and least tokens of the answer; the model cannot end it before the least.
         temperature: 0 is greedy.
         top_p: nucleus, in (0, 1].
+        top_k: so many of the likeliest tokens are drawn from; 0 is all.
         seed: of the sampling; None draws one.
         stop: the answer ends before any of these strings.
+        schema: JSON schema that the answer keeps to; it is JSON then, whole unless `max_tokens` ends it, and words
+            in pictures are not quoted after it.
         repetition_penalty: divides the logits of tokens already in prompt or answer (Keskar et al. 2019); 1 is none.
         language: that names and captions of pictures, and the sentence that quotes their words, shall be in, as a
             BCP 47 tag; None takes the question's.
@@ -60,6 +63,7 @@ class GenerationRequest:
             them ("What does the sign say?") or for their translation or summary. "quote": the answer is followed by
             them where they are few and clear. "text": they are the text that the last message is about, and the
             pictures are not looked at beside. "never": they are not read.
+        owner: who asks, for fairness between those who wait; nothing else depends on it.
         memory: a visual memory of whoever asks (`vlbm.memory.teach`), beside the model's own. No other request is
             answered with it.
     """
@@ -67,14 +71,18 @@ class GenerationRequest:
     messages: tuple[Message, ...]
     prefix: str = ""
     max_tokens: int = 256
+    min_tokens: int = 0
     temperature: float = 0.0
     top_p: float = 1.0
+    top_k: int = 0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None
     repetition_penalty: float = 1.0
     language: str | None = None
     reading: Reading = "asked"
     memory: Lent | None = None
+    owner: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "messages", tuple(self.messages))
@@ -83,6 +91,10 @@ class GenerationRequest:
             raise ValueError("a request needs at least one message")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, got {self.max_tokens}")
+        if not 0 <= self.min_tokens <= self.max_tokens:
+            raise ValueError(f"min_tokens must be 0 to max_tokens, got {self.min_tokens}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be 0 or more, got {self.top_k}")
         if self.temperature < 0:
             raise ValueError(f"temperature must be 0 or more, got {self.temperature}")
         if not 0 < self.top_p <= 1:
@@ -95,9 +107,12 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Work before the first token: `done` of `total` pictures read or encoded, or prompt tokens prefilled."""
+    """Work before the first token: `done` of `total` pictures read or encoded, or prompt tokens prefilled.
 
-    stage: Literal["reading", "encoding", "prefill"]
+    "waiting": for a seat, behind `total` others.
+    """
+
+    stage: Literal["reading", "encoding", "waiting", "prefill"]
     done: int
     total: int
 

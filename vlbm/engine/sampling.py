@@ -1,18 +1,27 @@
-"""Chooses the next token from logits: greedy, or temperature and nucleus sampling with its own random numbers."""
+"""Chooses the next token from logits: greedy, or by temperature, top-k and nucleus, with its own random numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
+from vlbm.engine.grammar import Grammar
 from vlbm.engine.request import GenerationRequest
 
 
 class Sampler:
     """The choices of one answer. Logits are [vocabulary]; a generator of its own makes a seed reproducible."""
 
-    def __init__(self, request: GenerationRequest, prompt: list[int]) -> None:
-        self.request = request
-        self.seen = set(prompt)
+    def __init__(
+        self,
+        request: GenerationRequest,
+        prompt: Iterable[int],
+        ends: Iterable[int] = (),
+        grammar: Grammar | None = None,
+    ) -> None:
+        self.request, self.ends, self.grammar = request, sorted(ends), grammar
+        self.seen, self.count = set(prompt), 0
         self.generator = torch.Generator()
         if request.seed is None:
             self.generator.seed()
@@ -22,8 +31,16 @@ class Sampler:
     def choose(self, logits: torch.Tensor) -> int:
         """The next token id."""
         scores = self._penalise(logits)
+        if self.grammar:  # which ends the answer where it has to
+            scores = self.grammar.allowed(scores)
+        elif self.count < self.request.min_tokens and self.ends:
+            scores = scores.clone()
+            scores[self.ends] = -torch.inf
         token = int(scores.argmax()) if self.request.temperature == 0 else self._draw(scores)
+        if self.grammar:
+            self.grammar.take(token)
         self.seen.add(token)
+        self.count += 1
         return token
 
     def _penalise(self, logits: torch.Tensor) -> torch.Tensor:
@@ -38,6 +55,9 @@ class Sampler:
         return scores
 
     def _draw(self, scores: torch.Tensor) -> int:
+        if 0 < self.request.top_k < len(scores):
+            least = scores.topk(self.request.top_k).values[-1]
+            scores = scores.masked_fill(scores < least, -torch.inf)
         probabilities = (scores.float() / self.request.temperature).softmax(dim=-1)
         ordered, order = probabilities.sort(descending=True)
         # A token stays while the mass before it is below top_p: the likeliest always does.

@@ -59,8 +59,14 @@ _THERE = re.compile(
 
 
 def use_of(request: GenerationRequest) -> Use:
-    """What the words of the pictures that take part are for: as the request says, or as its last message asks."""
-    return _asked_use(request.messages[-1].text) if request.reading == "asked" else request.reading
+    """What the words of the pictures that take part are for: as the request says, or as its last message asks.
+
+    An answer that keeps to a schema has no place for them but in it: there they are read as a text, or not at all.
+    """
+    use: Use = _asked_use(request.messages[-1].text) if request.reading == "asked" else request.reading
+    if request.schema is not None:
+        return "text" if use in ("answer", "text") else "never"
+    return use
 
 
 def asks_about_writing(text: str) -> bool:

@@ -35,14 +35,14 @@ def picture(data: bytes) -> EnginePicture:
 
 async def said(engine: VlbmEngine, shown: EnginePicture, *memory: Taught) -> str:
     """What the memory said of a picture in an answer: the captions in the evidence that was looked up for it."""
-    before = set(engine._engine.features._kept)
+    before = set(engine._engine.eyes.features._kept)
     request = EngineRequest(
         (EngineMessage("user", "What is this?", (shown,)),), TurnOptions(max_tokens=1), memory=memory
     )
     async with aclosing(engine.generate(request)) as stream:
         assert isinstance([event async for event in stream][-1], End)
-    [key] = set(engine._engine.features._kept) - before
-    evidence = engine._engine.features._kept[key].visual.evidence
+    [key] = set(engine._engine.eyes.features._kept) - before
+    evidence = engine._engine.eyes.features._kept[key].visual.evidence
     return str(engine._engine.processor.tokenizer.decode(evidence.tokens[evidence.mask & ~evidence.ends])).strip()
 
 
@@ -60,3 +60,13 @@ async def test_an_answer_finds_what_its_owner_has_taught_and_no_other(engine: Vl
 async def test_what_cannot_be_looked_at_is_told(engine: VlbmEngine) -> None:
     with pytest.raises(EngineError, match="not a picture"):
         await engine.look_at(picture(b"nothing"))
+
+
+async def test_a_model_that_fails_says_what_to_do(engine: VlbmEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("a matter of its own")
+
+    monkeypatch.setattr(engine._engine.loop.reader, "read", broken)
+    with pytest.raises(EngineError, match="try again or shorten it") as caught:
+        await said(engine, picture(drawn("green")))
+    assert caught.value.code == "engine_failed"
