@@ -5,7 +5,7 @@ SETUP := @scripts/setup
 export PYTHON
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test coverage lint format lock train bench experiments comparisons setup clean
+.PHONY: help run test coverage lint format lock train bench turns experiments comparisons setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,10 @@ lock: ## write the lock files anew; ARGS=--upgrade takes the newest versions
 train: setup ## train the packaged adapter
 	$(BIN)/vlbm train packaged $(ARGS)
 
-bench: setup ## time turns through the websocket
+bench: setup ## measure the engine beside its peers and write benchmarks/results.md
+	$(BIN)/python -m benchmarks.engine $(ARGS)
+
+turns: setup ## time turns through the websocket
 	$(BIN)/python benchmarks/turn.py $(ARGS)
 
 experiments: ## prove every fusion on ambiguous words and write docs/experiments.md

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from vlbm.cli.bench import bench
 from vlbm.cli.caption import caption
 from vlbm.cli.data import data
 from vlbm.cli.eval import evaluate
@@ -41,5 +42,5 @@ def main() -> None:
     """Visually augmented language models."""
 
 
-for _command in (caption, data, evaluate, info, memory, prove, read, train):
+for _command in (bench, caption, data, evaluate, info, memory, prove, read, train):
     main.add_command(_command)

@@ -1,0 +1,116 @@
+"""How fast answers come: an engine's and its peers', in turn and in one run, since machines are not always as fast.
+
+It knows clocks and counts; what is run are functions that tell when each token came.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+# Answers prompts together, so many tokens each; returns the times at which each one's tokens came.
+Run = Callable[[Sequence[str], int], list[list[float]]]
+
+PROMPTS = (
+    "Tell me a long story about a dog and a cat that cross the sea.",
+    "Explain how bread is made, step by step, in as much detail as you can.",
+    "Write a letter to a friend about your first week in a new town.",
+    "What happened in the history of France? Begin early and leave nothing out.",
+    "Describe a walk through a forest in autumn, with all that one can see and hear.",
+    "How does a bicycle work? Explain every part of it.",
+    "List everything that one should take along on a long journey, and say why.",
+    "Give me advice on how to learn to play the piano, from the first day on.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What was measured of so many streams, medians of several runs.
+
+    Attributes:
+        tokens_per_second: of all streams together, from the question to the last token.
+        first_token_ms: from the question to a stream's first token.
+        decoded_per_second: of all streams together, from the first token on.
+        spread: the fastest stream's pace after its first token divided by the slowest one's.
+    """
+
+    tokens_per_second: float
+    first_token_ms: float
+    decoded_per_second: float
+    spread: float
+
+
+def measured(run: Run, streams: int, tokens: int, number: int = 0) -> Pace:
+    """Run once; of each number prompts begin otherwise, so that none is known from an earlier run."""
+    prompts = [f"({number}.{place}) {PROMPTS[place % len(PROMPTS)]}" for place in range(streams)]
+    start = time.perf_counter()
+    came = run(prompts, tokens)
+    last, many = max(times[-1] for times in came), sum(map(len, came))
+    paces = [(len(times) - 1) / (times[-1] - times[0]) for times in came]
+    first = min(times[0] for times in came)
+    return Pace(
+        tokens_per_second=many / (last - start),
+        first_token_ms=1000 * statistics.median(times[0] - start for times in came),
+        decoded_per_second=(many - streams) / (last - first),
+        spread=max(paces) / min(paces),
+    )
+
+
+def in_turn(runs: dict[str, Run], streams: int, tokens: int, times: int) -> dict[str, Pace]:
+    """Medians of several runs of each, in turn; a first one of each is not counted."""
+    for run in runs.values():
+        measured(run, streams, min(tokens, 8))
+    found = [{name: measured(run, streams, tokens, n) for name, run in runs.items()} for n in range(1, times + 1)]
+    return {name: _median([each[name] for each in found]) for name in runs}
+
+
+def of_engine(engine: Any) -> Run:
+    """Ours: all prompts at once, each in a thread."""
+    from vlbm.engine import GenerationRequest, Message, Token
+
+    def one(prompt: str, tokens: int) -> list[float]:
+        request = GenerationRequest((Message("user", prompt),), max_tokens=tokens, min_tokens=tokens)
+        return [time.perf_counter() for step in engine.generate(request) if isinstance(step, Token)]
+
+    def run(prompts: Sequence[str], tokens: int) -> list[list[float]]:
+        with ThreadPoolExecutor(len(prompts)) as threads:
+            return list(threads.map(lambda prompt: one(prompt, tokens), prompts))
+
+    return run
+
+
+def of_transformers(model: Any, processor: Any) -> Run:
+    """`transformers.generate` on the same language model, greedily, one prompt after the other."""
+    import torch
+    from transformers import StoppingCriteriaList
+
+    from vlbm.engine import Message
+    from vlbm.engine.text import render
+
+    def one(prompt: str, tokens: int) -> list[float]:
+        came = list[float]()
+
+        def note(_ids: Any, _scores: Any, **_: Any) -> Any:
+            came.append(time.perf_counter())
+            return torch.zeros(1, dtype=torch.bool)
+
+        ids = torch.tensor([render(processor, [Message("user", prompt)])])
+        model.language_model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=tokens,
+            min_new_tokens=tokens,
+            do_sample=False,
+            stopping_criteria=StoppingCriteriaList([note]),
+        )
+        return came
+
+    return lambda prompts, tokens: [one(prompt, tokens) for prompt in prompts]
+
+
+def _median(paces: Sequence[Pace]) -> Pace:
+    return Pace(*(statistics.median(getattr(pace, name) for pace in paces) for name in Pace.__slots__))
