@@ -124,6 +124,7 @@ function activityWords(activity: Activity | null): string {
   if (activity === null) return "Thinking";
   if ("position" in activity) return activity.position > 1 ? `Waiting, ${activity.position - 1} ahead` : "Waiting";
   if ("name" in activity) return `Using ${activity.name}`;
+  if (activity.stage === "waiting") return activity.total ? `Waiting, ${activity.total} ahead` : "Waiting";
   const stage = STAGES[activity.stage] ?? activity.stage;
   return activity.done !== null && activity.total !== null && activity.total > 1
     ? `${stage}, ${activity.done} of ${activity.total}`
