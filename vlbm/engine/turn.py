@@ -60,7 +60,7 @@ class Turn:
             piece = unread[:most]
             return Part(self.text, piece, wanted=int(len(piece) == len(unread)))
         self._rest -= 1
-        if self.answer.greedy and self._rest < 0:
+        if ahead > 0 and self.answer.greedy and self._rest < 0:
             self._guessed = guess(self.ids, max(0, min(ahead, self.most - len(self.ids) - 1)))
         return Part(self.text, [*unread, *self._guessed], wanted=1 + len(self._guessed))
 
