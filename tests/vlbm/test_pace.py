@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 
 from vlbm.cli import main
+from vlbm.cli.bench import PRECISIONS
+from vlbm.engine.readers import Precision
 from vlbm.evaluation.pace import in_turn, measured
 
 
@@ -61,3 +64,7 @@ def test_what_is_no_list_of_numbers_is_named() -> None:
     done = CliRunner().invoke(main, ["bench", "--streams", "1,many"])
     assert done.exit_code == 2
     assert "'1,many' is not a list of numbers such as 1,8" in done.output
+
+
+def test_the_command_offers_the_precisions_that_the_engine_has() -> None:
+    assert set(PRECISIONS) == set(get_args(Precision))

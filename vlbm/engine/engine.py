@@ -20,8 +20,8 @@ from vlbm.engine.answer_language import answer_language
 from vlbm.engine.features import FeatureCache
 from vlbm.engine.grammar import Grammars
 from vlbm.engine.looking import Eyes, accounts, latest_pictures
-from vlbm.engine.loop import Loop
-from vlbm.engine.readers import Precision, reader
+from vlbm.engine.loop import BESIDE, Loop
+from vlbm.engine.readers import ROWS, Precision, reader
 from vlbm.engine.request import End, GenerationRequest, Looked, Message, PictureRef, Step, Token
 from vlbm.engine.text import render
 from vlbm.engine.turn import Turn
@@ -89,7 +89,7 @@ class Engine:
         tokens: int = TOKENS,
     ) -> None:
         self.model, self.processor, self.name = model.eval(), processor, name
-        read, self.precision = reader(model, precision, tokens)
+        read, self.precision = reader(model, precision, tokens, max(ROWS, seats + BESIDE))
         self.seats = seats
         self.eyes = Eyes(model, processor, features or FeatureCache())
         self.loop = Loop(read, seats=seats, queue=queue)

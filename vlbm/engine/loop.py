@@ -122,19 +122,19 @@ class Loop:
             self._end(place, _failed(error))
 
     def _pass(self, running: list[Place[Turn]]) -> None:
-        places = {id(place.turn): place for place in running}
         turns = [place.turn for place in running]
         shares = fair(turns, BESIDE if any(turn.answering for turn in turns) else ALONE)
-        ahead = TOGETHER // len(shares) - 1 if self.reader.guesses else 0
-        parts: list[Part[Any]] = [turn.part(most, ahead) for turn, most in shares]
-        for (turn, _), part, seen in zip(shares, parts, self.reader.read(parts), strict=True):
+        reading = [(place, most) for place, most in zip(running, shares, strict=True) if most]
+        ahead = TOGETHER // len(reading) - 1 if self.reader.guesses else 0
+        parts: list[Part[Any]] = [place.turn.part(most, ahead) for place, most in reading]
+        for (place, _), part, seen in zip(reading, parts, self.reader.read(parts), strict=True):
             try:
-                turn.take(part, seen, self.reader)
+                place.turn.take(part, seen, self.reader)
             except Exception as error:
-                self._end(places[id(turn)], error)
+                self._end(place, error)
                 continue
-            if turn.answer.reason:
-                self._end(places[id(turn)], None)
+            if place.turn.answer.reason:
+                self._end(place, None)
 
     def _end(self, place: Place[Turn], error: BaseException | None) -> None:
         turn = place.turn

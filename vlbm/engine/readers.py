@@ -26,7 +26,7 @@ BITS = {"int4": 4, "int8": 8}
 ROWS = 512  # tokens of a pass: prompts in pieces, and the answers beside them
 
 
-def reader(model: Any, precision: Precision, tokens: int) -> tuple[Reader[Any], str]:
+def reader(model: Any, precision: Precision, tokens: int, rows: int = ROWS) -> tuple[Reader[Any], str]:
     """A reader, and the precision that it has.
 
     "auto" is the fewest bits that lose nothing of the weights, as those that were quantised before; else float32, or on
@@ -36,6 +36,7 @@ def reader(model: Any, precision: Precision, tokens: int) -> tuple[Reader[Any], 
         model: a `VLBMForConditionalGeneration`.
         precision: of the language model's weights.
         tokens: of all texts together, that the cache has room for.
+        rows: tokens of a pass at most.
 
     Raises:
         ConfigError: there is no such precision, or not for this model.
@@ -52,7 +53,7 @@ def reader(model: Any, precision: Precision, tokens: int) -> tuple[Reader[Any], 
         precision = lossless(step, model) or "fp32"
     if step and precision in BITS:
         check_memory(model, precision, tokens)
-        network = PackedNetwork(model, step, bits=BITS[precision], pages=pages, rows=ROWS)
+        network = PackedNetwork(model, step, bits=BITS[precision], pages=pages, rows=rows)
         return PagedReader(network), precision
     dense = "fp32" if precision == "fp32" or (precision == "auto" and on_cpu) else "bf16"
     check_memory(model, dense, tokens)

@@ -61,7 +61,7 @@ class Scheduler(Generic[T]):
         The next in line is not overtaken by a smaller one: a long prompt would wait for ever.
         """
         while self.waiting and len(self.running) < self.seats:
-            place = self._next()
+            place = _next(self.waiting, Counter(place.owner for place in self.running))
             if not room(place.tokens):
                 return
             self.waiting.remove(place)
@@ -79,12 +79,12 @@ class Scheduler(Generic[T]):
         seated = Counter(place.owner for place in self.running)
         left, line = list(self.waiting), list[Place[T]]()
         while left:
-            place = min(left, key=lambda place: seated[place.owner])  # the first of equals
+            place = _next(left, seated)
             left.remove(place)
             line.append(place)
             seated[place.owner] += 1
         return line
 
-    def _next(self) -> Place[T]:
-        seated = Counter(place.owner for place in self.running)
-        return min(self.waiting, key=lambda place: seated[place.owner])  # the first of equals
+
+def _next(waiting: list[Place[T]], seated: Counter[str]) -> Place[T]:
+    return min(waiting, key=lambda place: seated[place.owner])  # the first of equals

@@ -102,14 +102,11 @@ class Turn:
             yield step
 
 
-def fair(turns: Sequence[Turn], budget: int) -> list[tuple[Turn, int]]:
-    """How many tokens turns may read in a pass: one each for answers, of prompts the eldest first, up to a budget."""
-    shares = list[tuple[Turn, int]]()
+def fair(turns: Sequence[Turn], budget: int) -> list[int]:
+    """How many tokens each turn may read in a pass: one for answers, of prompts the eldest first, up to a budget."""
+    shares = list[int]()
     for turn in turns:
         unread = len(turn.ids) - len(turn.text.tokens)
-        if unread == 1:
-            shares.append((turn, 1))
-        elif budget > 0:
-            shares.append((turn, min(unread, budget)))
-            budget -= min(unread, budget)
+        shares.append(1 if unread == 1 else min(unread, budget))
+        budget -= 0 if unread == 1 else shares[-1]
     return shares
