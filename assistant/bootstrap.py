@@ -137,7 +137,7 @@ async def running_worker(engine: Engine, stores: Stores) -> AsyncIterator[asynci
         stores.pictures,
         stores.memories,
         all_tools(prompts),
-        prompts["system"].render(),
+        prompts,
         SystemClock(),
     )
     name = f"{socket.gethostname()}-{os.getpid()}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from assistant.domain.messages import Message
+from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission
 
 
@@ -70,6 +71,12 @@ class ConversationStore(Protocol):
 
     async def messages(self, session_id: str) -> list[Message]:
         """All committed messages, in the order of the log."""
+
+    async def summary(self, session_id: str) -> Summary | None:
+        """What was kept by ``keep_summary`` last."""
+
+    async def keep_summary(self, owner: str, session_id: str, summary: Summary) -> None:
+        """Keep what the beginning of a conversation was about, as long as the conversation."""
 
     def watch(self, session_id: str) -> AbstractAsyncContextManager[Bell]:
         """A bell for the log of this session."""

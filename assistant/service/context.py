@@ -1,15 +1,29 @@
-"""What fits the model's context: the system prompt, the newest turns, and the pictures of those turns."""
+"""What of a conversation fits the model's context: the system prompt, the newest turns, and their pictures.
+
+What no longer fits is summed up once, by the model; the next turns begin after it. More than has to go is
+cut then, so that this is seldom, and prompts between begin alike, which an engine need not read again.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 
 from assistant.budget import prompt_budget, surely_fits, too_long
-from assistant.domain.errors import NotFound
+from assistant.domain.errors import EngineError, NotFound
 from assistant.domain.messages import Message
+from assistant.domain.prompts import Prompt
+from assistant.domain.summaries import Summary
 from assistant.domain.turns import TurnOptions
-from assistant.ports.engine import Engine, EngineMessage, EnginePicture
+from assistant.ports.conversations import ConversationStore
+from assistant.ports.engine import Engine, EngineMessage, EnginePicture, EngineRequest, Token
 from assistant.ports.pictures import PictureStore
+from assistant.ports.queue import Claim
 from assistant.service.submissions import MOST_PICTURES
+
+SUMMARY = TurnOptions(max_tokens=120, temperature=0)
+# Reported speech: a small model goes on with a dialogue rather than sum it up.
+SAYS = {"user": "The user said", "assistant": "The assistant answered"}
 
 
 async def load_picture(pictures: PictureStore, owner: str, image_id: str) -> EnginePicture:
@@ -19,57 +33,145 @@ async def load_picture(pictures: PictureStore, owner: str, image_id: str) -> Eng
     return EnginePicture(image_id, stored.sha256, data, stored.width, stored.height)
 
 
-async def chat_prompt(
-    engine: Engine,
-    pictures: PictureStore,
-    owner: str,
-    history: Sequence[Message],
-    system: str,
-    options: TurnOptions,
-) -> tuple[EngineMessage, ...]:
-    """The prompt for an answer to the last message of ``history``.
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The prompt for an answer, and what the reader should know of it."""
 
-    The oldest turns are left out until the rest fits beside the answer; of more than ``MOST_PICTURES`` pictures the
-    newest stay; an earlier picture that is gone is left out.
+    prompt: tuple[EngineMessage, ...]
+    notes: tuple[str, ...] = ()
 
-    Raises:
-        EngineError: the last message alone is too long, or the answer is to be.
-        NotFound: a picture of the last message is gone.
+
+class Contexts:
+    """Makes prompts of conversations.
+
+    Args:
+        system: the system prompt.
+        earlier: asks for a summary; its variable is ``text``.
     """
-    budget = prompt_budget(engine, options)
-    keep = [image_id for message in history for image_id in message.image_ids][-MOST_PICTURES:]
-    messages = [EngineMessage("system", system)]
-    for message in history:
-        wanted = [name for name in message.image_ids if name in keep]
-        loaded = await _load(pictures, owner, wanted, must=message is history[-1])
-        messages.append(EngineMessage(message.role, message.text, loaded))
-    if surely_fits(messages, budget):
-        return tuple(messages)
-    return tuple(await asyncio.to_thread(fit, engine, messages, budget))
 
+    def __init__(
+        self, engine: Engine, conversations: ConversationStore, pictures: PictureStore, system: str, earlier: Prompt
+    ) -> None:
+        self._engine = engine
+        self._conversations = conversations
+        self._pictures = pictures
+        self._system = system
+        self._earlier = earlier
 
-async def _load(pictures: PictureStore, owner: str, names: list[str], *, must: bool) -> tuple[EnginePicture, ...]:
-    loaded = []
-    for name in names:
+    async def of(self, claim: Claim, history: Sequence[Message], tell: Callable[[], Awaitable[None]]) -> Context:
+        """The prompt for an answer to the last message of ``history``.
+
+        ``tell`` is called before older messages are summed up. Of more than ``MOST_PICTURES`` pictures the newest
+        stay; an earlier picture that is gone is left out.
+
+        Raises:
+            EngineError: the last message alone is too long, or the answer is to be.
+            NotFound: a picture of the last message is gone.
+        """
+        budget = prompt_budget(self._engine, claim.options)
+        turns = await self._turns(claim.owner, history)
+        whole = [EngineMessage("system", self._system), *turns]
+        if surely_fits(whole, budget) or await self._length(whole) <= budget:
+            return Context(tuple(whole))
+        summary = await self._conversations.summary(claim.session_id)
+        after = _after(summary, history)
+        if after:
+            shorter = [self._head(summary), *turns[after:]]
+            if await self._length(shorter) <= budget:
+                return Context(tuple(shorter), _notes(after, summary))
+        cut = await asyncio.to_thread(fit, self._engine, [whole[0], *turns[after:]], budget) + after
+        if cut > after:
+            await tell()
+            summary = await self._sum_up(claim, history, after, cut, summary)
+        kept = [self._head(summary), *turns[cut:]]
+        if summary and await self._length(kept) > budget:  # the last turn leaves no room for it
+            summary, kept = None, [whole[0], *turns[cut:]]
+        return Context(tuple(kept), _notes(cut, summary))
+
+    async def _turns(self, owner: str, history: Sequence[Message]) -> list[EngineMessage]:
+        keep = [image_id for message in history for image_id in message.image_ids][-MOST_PICTURES:]
+        turns = []
+        for message in history:
+            wanted = [name for name in message.image_ids if name in keep]
+            loaded = await self._load(owner, wanted, must=message is history[-1])
+            turns.append(EngineMessage(message.role, message.text, loaded))
+        return turns
+
+    async def _load(self, owner: str, names: list[str], *, must: bool) -> tuple[EnginePicture, ...]:
+        loaded = []
+        for name in names:
+            try:
+                loaded.append(await load_picture(self._pictures, owner, name))
+            except NotFound:
+                if must:
+                    raise
+        return tuple(loaded)
+
+    async def _length(self, messages: Sequence[EngineMessage]) -> int:
+        return await asyncio.to_thread(self._engine.count_tokens, messages)
+
+    def _head(self, summary: Summary | None) -> EngineMessage:
+        if summary is None:
+            return EngineMessage("system", self._system)
+        return EngineMessage("system", f"{self._system}\n\nEarlier in this conversation: {summary.text}")
+
+    async def _sum_up(
+        self, claim: Claim, history: Sequence[Message], after: int, cut: int, before: Summary | None
+    ) -> Summary | None:
+        """Sum up the messages from ``after`` to ``cut`` with what was summed up before; None where the model cannot."""
+        said = [f"Before that: {before.text}"] if before and after else []
+        said += [f"{SAYS[message.role]}: {message.text}" for message in history[after:cut]]
         try:
-            loaded.append(await load_picture(pictures, owner, name))
-        except NotFound:
-            if must:
-                raise
-    return tuple(loaded)
+            text = await self._ask("\n\n".join(said), claim.owner)
+        except EngineError:
+            return None
+        if not text:
+            return None
+        summary = Summary(until=history[cut - 1].message_id, text=text)
+        await self._conversations.keep_summary(claim.owner, claim.session_id, summary)
+        return summary
+
+    async def _ask(self, text: str, owner: str) -> str:
+        budget = prompt_budget(self._engine, SUMMARY)
+        while await self._length(asked := [EngineMessage("user", self._earlier.render(text=text))]) > budget:
+            text = text[len(text) // 4 + 1 :]  # the newest of it matters most
+        said = ""
+        async with aclosing(self._engine.generate(EngineRequest(tuple(asked), SUMMARY, owner=owner))) as stream:
+            async for event in stream:
+                said += event.text if isinstance(event, Token) else ""
+        return said.strip()
 
 
-def fit(engine: Engine, messages: list[EngineMessage], budget: int) -> list[EngineMessage]:
-    """Leave out the oldest turns after the system prompt until at most ``budget`` tokens are left.
+def fit(engine: Engine, messages: Sequence[EngineMessage], budget: int) -> int:
+    """How many of the oldest messages after the system prompt go, so that the rest takes half of the budget.
+
+    Whole turns go, a question with its answer; the last stays, also where it takes more than half.
 
     Raises:
         EngineError: ``prompt_too_long``, with the numbers.
     """
-    system, turns = messages[0], messages[1:]
-    while (length := engine.count_tokens([system, *turns])) > budget:
-        if len(turns) <= 1:
-            raise too_long(length, budget)
-        # A turn is a question and its answer: whatever precedes the next question goes with it.
+    system, turns = messages[0], list(messages[1:])
+    left = len(turns)
+    while (length := engine.count_tokens([system, *turns])) > budget // 2 and len(turns) > 1:
+        # Whatever precedes the next question goes with it.
         following = next((i for i, turn in enumerate(turns[1:], 1) if turn.role == "user"), len(turns) - 1)
         turns = turns[following:]
-    return [system, *turns]
+    if length > budget:
+        raise too_long(length, budget)
+    return left - len(turns)
+
+
+def _after(summary: Summary | None, history: Sequence[Message]) -> int:
+    """How many messages a summary covers; none where its last one is not among those before the question."""
+    if summary is None:
+        return 0
+    return next((n for n, message in enumerate(history[:-1], 1) if message.message_id == summary.until), 0)
+
+
+def _notes(many: int, summary: Summary | None) -> tuple[str, ...]:
+    if not many:
+        return ()
+    older = "The first message" if many == 1 else f"The first {many} messages"
+    if summary is None:
+        return (f"{older} of this conversation no longer fit and were left out.",)
+    return (f"{older} of this conversation no longer fit: the answer knows a summary of them.",)

@@ -24,7 +24,10 @@ _LEFT_OUT = "it is gone, or too far back to be looked at again"
 
 @dataclass(slots=True)
 class Outcome:
-    """How a turn went, as far as it went. ``notes`` are about pictures, and told where one was looked at."""
+    """How a turn went, as far as it went.
+
+    ``notes`` are about pictures, and told where one was looked at; ``left_out`` says what of the conversation was.
+    """
 
     status: TurnStatus = "completed"
     looked: tuple[PictureUse, ...] = ()
@@ -32,6 +35,7 @@ class Outcome:
     result: BaseModel | None = None
     error: ErrorInfo | None = None
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def fail(self, code: str, message: str) -> None:
         """It failed, and this is why."""
@@ -62,9 +66,13 @@ def last_events(turn_id: str, history: list[Message], text: str, outcome: Outcom
         usage=_usage(outcome.end),
         images=_image_uses(history, outcome),
         error=outcome.error,
-        notes=outcome.notes if outcome.notes and any(use.seen for use in outcome.looked) else None,
+        notes=_notes(outcome) or None,
     )
     return [*events, finished]
+
+
+def _notes(outcome: Outcome) -> tuple[str, ...]:
+    return (*outcome.left_out, *(outcome.notes if any(use.seen for use in outcome.looked) else ()))
 
 
 def _usage(end: End | None) -> Usage | None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping
 from assistant.domain.errors import AssistantError, Unavailable
 from assistant.domain.events import ToolCalled, TurnProgress
 from assistant.domain.messages import Message
+from assistant.domain.prompts import Prompt
 from assistant.domain.turns import conversation_until
 from assistant.ports.conversations import ConversationStore
 from assistant.ports.engine import End, Engine, EngineEvent, EngineRequest, Looked, Progress, Token
@@ -18,7 +19,7 @@ from assistant.ports.pictures import PictureStore
 from assistant.ports.queue import Claim, TurnQueue
 from assistant.ports.surroundings import Clock
 from assistant.ports.tools import Tool, ToolContext, ToolDone, ToolEvent
-from assistant.service.context import chat_prompt, load_picture
+from assistant.service.context import Contexts, load_picture
 from assistant.service.deltas import DeltaWriter
 from assistant.service.endings import Outcome, last_events
 from assistant.service.recall import Recalled, recall
@@ -38,7 +39,7 @@ class TurnRunner:
         pictures: PictureStore,
         memories: MemoryStore,
         tools: Mapping[str, Tool],
-        system_prompt: str,
+        prompts: Mapping[str, Prompt],
         clock: Clock,
     ) -> None:
         self._engine = engine
@@ -47,7 +48,8 @@ class TurnRunner:
         self._pictures = pictures
         self._memories = memories
         self._tools = tools
-        self._system = system_prompt
+        system, earlier = prompts["system"].render(), prompts["earlier"]
+        self._contexts = Contexts(engine, conversations, pictures, system, earlier)
         self._clock = clock
 
     async def run(self, claim: Claim) -> None:
@@ -99,8 +101,7 @@ class TurnRunner:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             beats += 1
-            alive = TurnProgress(turn_id=claim.turn_id, stage="working", done=beats, total=0)
-            await self._queue.append(claim, [alive])
+            await self._tell(claim, "working", beats, 0)
 
     async def _answer(self, claim: Claim, history: list[Message], deltas: DeltaWriter, outcome: Outcome) -> None:
         """Stream the answer; what a client is to be told ends up in the outcome."""
@@ -120,11 +121,12 @@ class TurnRunner:
     ) -> AsyncGenerator[EngineEvent | ToolEvent]:
         call = history[-1].tool_call
         if call is None:
-            prompt = await chat_prompt(self._engine, self._pictures, claim.owner, history, self._system, claim.options)
-            pictured = any(message.pictures for message in prompt)
+            context = await self._contexts.of(claim, history, lambda: self._tell(claim, "summarising", 0, 1))
+            outcome.left_out = context.notes
+            pictured = any(message.pictures for message in context.prompt)
             recalled = await self._recall(claim, outcome) if pictured else Recalled()
             return self._engine.generate(
-                EngineRequest(prompt, claim.options, prefix, memory=recalled.taught, owner=claim.owner)
+                EngineRequest(context.prompt, claim.options, prefix, memory=recalled.taught, owner=claim.owner)
             )
         if claim.attempt == 1:
             called = ToolCalled(turn_id=claim.turn_id, name=call.name, arguments=call.arguments)
@@ -132,27 +134,28 @@ class TurnRunner:
         tool = self._tools[call.name]
         pictures = [await load_picture(self._pictures, claim.owner, name) for name in history[-1].image_ids]
         recalled = await self._recall(claim, outcome) if pictures else Recalled()
-        context = ToolContext(self._engine, tuple(pictures), claim.options, prefix, recalled.taught, claim.owner)
-        return tool.run(tool.arguments.model_validate(call.arguments), context)
+        asked = ToolContext(self._engine, tuple(pictures), claim.options, prefix, recalled.taught, claim.owner)
+        return tool.run(tool.arguments.model_validate(call.arguments), asked)
 
     async def _recall(self, claim: Claim, outcome: Outcome) -> Recalled:
         """What the owner has taught; what of it cannot be used is told at the end."""
 
         async def tell(done: int, total: int) -> None:
-            progress = TurnProgress(turn_id=claim.turn_id, stage="remembering", done=done, total=total)
-            await self._queue.append(claim, [progress])
+            await self._tell(claim, "remembering", done, total)
 
         recalled = await recall(self._engine, self._memories, self._pictures, claim.owner, tell)
         outcome.notes = recalled.notes
         return recalled
+
+    async def _tell(self, claim: Claim, stage: str, done: int, total: int) -> None:
+        await self._queue.append(claim, [TurnProgress(turn_id=claim.turn_id, stage=stage, done=done, total=total)])
 
     async def _take(self, claim: Claim, item: EngineEvent | ToolEvent, deltas: DeltaWriter, outcome: Outcome) -> None:
         match item:
             case Token():
                 deltas.add(item)
             case Progress(stage, done, total):
-                progress = TurnProgress(turn_id=claim.turn_id, stage=stage, done=done, total=total)
-                await self._queue.append(claim, [progress])
+                await self._tell(claim, stage, done, total)
             case Looked(pictures):
                 outcome.looked = pictures
             case ToolDone(result, end):

@@ -13,6 +13,7 @@ from assistant.clock import rfc3339
 from assistant.domain.errors import Conflict, LimitReached, NotFound
 from assistant.domain.events import MessageCreated, TurnQueued
 from assistant.domain.messages import Message
+from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission
 from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry
 from assistant.ports.surroundings import Clock
@@ -39,6 +40,7 @@ class RedisConversations(ConversationStore):
         self._ttl = ttl_seconds
         self._submit = Script.named("submit")
         self._cancel = Script.named("cancel")
+        self._summarise = Script.named("summarise")
 
     async def create(self, owner: str) -> tuple[str, Cursor]:
         session_id = f"s_{secrets.token_urlsafe(18)}"
@@ -115,6 +117,13 @@ class RedisConversations(ConversationStore):
             for _, fields in log
             if '"type":"message.created"' in fields["e"]
         ]
+
+    async def summary(self, session_id: str) -> Summary | None:
+        kept = await self._redis.hget(keys.meta(session_id), "summary")
+        return None if kept is None else Summary.model_validate_json(kept)
+
+    async def keep_summary(self, owner: str, session_id: str, summary: Summary) -> None:
+        await self._summarise.run(self._redis, [keys.meta(session_id)], [owner, summary.to_json()])
 
     def watch(self, session_id: str) -> AbstractAsyncContextManager[Bell]:
         return self._bells.watch(keys.bell(session_id))

@@ -3,7 +3,7 @@
 ======================== ======= ======================================================================
 key                      kind    holds
 ======================== ======= ======================================================================
-va:{c:ID}:meta           hash    owner, epoch, seq, active turn, created
+va:{c:ID}:meta           hash    owner, epoch, seq, active turn, created, summary
 va:{c:ID}:events         stream  what lasts: messages, tool events, ends of turns; ids are ``seq-0``
 va:{c:ID}:live           stream  deltas and progress, ids from the same count; in memory only, gone an hour
                                  after the last

@@ -11,6 +11,7 @@ from assistant.domain.errors import Conflict, NotFound
 from assistant.domain.events import Event, MessageCreated, TurnDelta, TurnFinished, TurnStatus
 from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCallPart
+from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission, TurnOptions
 from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry
 from assistant.ports.engine import (
@@ -204,6 +205,7 @@ class FakeConversations(ConversationStore):
         self.epoch = epoch
         self.error: Exception | None = None
         self.bells: list[FakeBell] = []
+        self.summaries: list[Summary] = []
 
     def add(self, session_id: str, *events: str) -> None:
         """Put JSON into a log and ring."""
@@ -249,6 +251,14 @@ class FakeConversations(ConversationStore):
     async def messages(self, session_id: str) -> list[Message]:
         self._check()
         return list(self.said)
+
+    async def summary(self, session_id: str) -> Summary | None:
+        self._check()
+        return next(reversed(self.summaries), None)
+
+    async def keep_summary(self, owner: str, session_id: str, summary: Summary) -> None:
+        self._check()
+        self.summaries.append(summary)
 
     def watch(self, session_id: str) -> AbstractAsyncContextManager[Bell]:
         return self._watching()

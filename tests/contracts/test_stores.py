@@ -16,6 +16,7 @@ from assistant.domain.errors import Conflict, LimitReached, NotFound
 from assistant.domain.events import MessageCreated, TurnDelta, TurnFinished, TurnProgress, TurnStarted, read_event
 from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, TextPart
+from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission, TurnOptions, conversation_until
 from assistant.ports.engine import EngineInfo
 from assistant.ports.memories import Style
@@ -105,6 +106,17 @@ def reply(claim: Claim, text: str) -> list[MessageCreated | TurnFinished]:
         created_at=SystemClock().now(),
     )
     return [MessageCreated(message=message), TurnFinished(turn_id=claim.turn_id, status="completed")]
+
+
+async def test_a_summary_stays_as_long_as_its_conversation(stores: Stores) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    assert await stores.conversations.summary(session) is None
+    for text in ("They greeted.", "They greeted and left."):
+        await stores.conversations.keep_summary(OWNER, session, Summary(until="m_1", text=text))
+    await stores.conversations.keep_summary("eve", session, Summary(until="m_1", text="lies"))
+    assert await stores.conversations.summary(session) == Summary(until="m_1", text="They greeted and left.")
+    await stores.conversations.keep_summary(OWNER, "s_gone", Summary(until="m_1", text="late"))
+    assert await stores.conversations.summary("s_gone") is None
 
 
 async def test_a_submission_is_in_the_log_and_in_the_queue(stores: Stores) -> None:

@@ -38,7 +38,9 @@ from tests.assistant.fakes import (
     words,
 )
 
-TOOLS = all_tools(load_prompts())
+PROMPTS = load_prompts()
+TOOLS = all_tools(PROMPTS)
+SYSTEM = PROMPTS["system"].render()
 CAPTION = ToolCallPart(name="caption", arguments={"style": "short", "images": []})
 
 
@@ -51,7 +53,7 @@ class House:
         self.pictures = pictures or FakePictures("i_1", "i_2")
         self.memories = FakeMemories()
         self.runner = TurnRunner(
-            engine, self.conversations, self.queue, self.pictures, self.memories, TOOLS, "be kind", FixedClock()
+            engine, self.conversations, self.queue, self.pictures, self.memories, TOOLS, PROMPTS, FixedClock()
         )
 
     async def run(self, **changes: Any) -> FakeQueue:
@@ -80,7 +82,12 @@ async def test_an_answer() -> None:
     engine = FakeEngine(Progress("prefill", 1, 2), *words("A café 🐈."), end())
     house = House(engine, question("first"), answer("yes"), question("What?", turn=2))
     queue = await house.run(turn_id="t_2", options=TurnOptions(seed=5))
-    assert [message.text for message in engine.requests[0].messages] == ["be kind", "first", "yes", "What?"]
+    assert [message.text for message in engine.requests[0].messages] == [
+        SYSTEM,
+        "first",
+        "yes",
+        "What?",
+    ]
     assert (engine.requests[0].options.seed, engine.requests[0].prefix) == (5, "")
     assert queue.status == "completed"
     assert queue.answer == Message(
@@ -181,12 +188,22 @@ async def test_a_failure_before_the_first_word_has_no_message() -> None:
     assert (queue.answer, len(queue.finished[0][0])) == (None, 1)
 
 
+async def test_what_was_left_out_of_the_conversation_is_told() -> None:
+    engine = FakeEngine(*words("Hm."), end(), info_=info(context_tokens=200, default_max_tokens=120))
+    queue = await House(engine, question("a " * 75), answer(), question("And?", turn=2)).run(turn_id="t_2")
+    assert queue.last.notes == (
+        "The first 2 messages of this conversation no longer fit: the answer knows a summary of them.",
+    )
+    assert TurnProgress(turn_id="t_2", stage="summarising", done=0, total=1) in queue.appended
+    assert len(engine.requests) == 2
+
+
 async def test_a_message_too_long_for_the_model_fails_with_the_numbers() -> None:
     engine = FakeEngine(info_=info(context_tokens=12, default_max_tokens=4))
     queue = await House(engine, question("a b c d e f g")).run()
     assert queue.last.error is not None
     assert queue.last.error.code == "prompt_too_long"
-    assert "9 tokens" in queue.last.error.message
+    assert f"{7 + len(SYSTEM.split())} tokens" in queue.last.error.message
     assert engine.requests == []
 
 

@@ -115,8 +115,11 @@ async def test_a_turn_that_breaks_does_not_log_what_the_user_said(
     """A call that an older version accepted and this one does not."""
     call = ToolCallPart(name="translate", arguments={"text": "SECRET words", "to": "xx", "older": "SECRET"})
     conversations = FakeConversations(question("", tool=call))
-    tools = all_tools(load_prompts())
-    runner = TurnRunner(FakeEngine(), conversations, queue, FakePictures(), FakeMemories(), tools, "", FixedClock())
+    prompts = load_prompts()
+    tools = all_tools(prompts)
+    runner = TurnRunner(
+        FakeEngine(), conversations, queue, FakePictures(), FakeMemories(), tools, prompts, FixedClock()
+    )
     queue.claims.put_nowait(claim())
     with caplog.at_level(logging.DEBUG):
         async with working(queue, runner):

@@ -110,6 +110,7 @@ const STAGES: Record<string, string> = {
   reading: "Reading the picture",
   encoding: "Looking at the picture",
   remembering: "Looking at what was taught",
+  summarising: "Summing up what was said before",
   prefill: "Reading",
   decode: "Writing",
   working: "Still thinking",
