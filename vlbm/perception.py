@@ -87,7 +87,7 @@ class MemoryBuilder(nn.Module):
             visual: what was seen.
             embeddings: the language model's input embeddings [vocabulary,d].
             mean: their mean [d], taken off so that unrelated words are orthogonal.
-            asked: what the question has of each evidence token [b,e,4] (see `vlbm.evidence.asked`).
+            asked: what the question has of each evidence token [b,e,6] (see `vlbm.evidence.asked`).
         """
         grid, evidence = visual.grid, visual.evidence
         b, n, _ = grid.shape

@@ -62,24 +62,24 @@ def test_the_name_that_is_asked_for_and_what_stands_after_it() -> None:
     slots = zip(evidence.tokens[0].tolist(), evidence.previous[0].tolist(), evidence.ends[0].tolist(), strict=True)
     told = {slot: tuple(row) for slot, row in zip(slots, found[0].tolist(), strict=True)}
     assert told == {
-        (a, START, False): (0, 0, 0, 0),
-        (cat, a, False): (1, 0, 0, 0),
-        (cat, cat, True): (0, 1, 0, 0),  # the end of a name is no word, but stands after one
-        (dog, a, False): (0, 0, 0, 0),
-        (dog, dog, True): (0, 0, 0, 0),
-        (red, cat, False): (0, 1, 0, 0),
-        (blue, dog, False): (0, 0, 0, 0),
+        (a, START, False): (0, 0, 0, 0, 0, 0),
+        (cat, a, False): (1, 0, 0, 0, 0, 0),
+        (cat, cat, True): (0, 1, 0, 0, 0, 0),  # the end of a name is no word, but stands after one
+        (dog, a, False): (0, 0, 0, 0, 0, 0),
+        (dog, dog, True): (0, 0, 0, 0, 0, 0),
+        (red, cat, False): (0, 1, 0, 0, 0, 0),
+        (blue, dog, False): (0, 0, 0, 0, 0, 0),
     }
 
 
 @pytest.mark.parametrize(
     ("question", "told"),
     [
-        (" Is the hot dog above the cat?", {(DOG, ABOVE): (1, 1, 1, 1), (CAT, BELOW): (1, 1, 0, 0)}),
-        (" Is the hot dog below the cat?", {(DOG, ABOVE): (1, 1, 1, 0), (CAT, BELOW): (1, 1, 0, 1)}),
-        (" Is the cat above the hot dog?", {(DOG, ABOVE): (1, 1, 0, 1), (CAT, BELOW): (1, 1, 1, 0)}),
-        (" Are the dogs to the left of the cat?", {(DOG, ABOVE): (1, 1, 1, 0), (CAT, BELOW): (1, 1, 0, 0)}),
-        (" What is above the cat?", {(DOG, ABOVE): (0, 1, 0, 1), (CAT, BELOW): (1, 0, 0, 0)}),
+        (" Is the hot dog above the cat?", {(DOG, ABOVE): (1, 1, 1, 1, 1, 0), (CAT, BELOW): (1, 1, 0, 0, 0, 0)}),
+        (" Is the hot dog below the cat?", {(DOG, ABOVE): (1, 1, 1, 0, 0, 0), (CAT, BELOW): (1, 1, 0, 1, 0, 1)}),
+        (" Is the cat above the hot dog?", {(DOG, ABOVE): (1, 1, 0, 1, 0, 1), (CAT, BELOW): (1, 1, 1, 0, 0, 0)}),
+        (" Are the dogs to the left of the cat?", {(DOG, ABOVE): (1, 1, 1, 0, 0, 0), (CAT, BELOW): (1, 1, 0, 0, 0, 0)}),
+        (" What is above the cat?", {(DOG, ABOVE): (0, 1, 0, 1, 0, 0), (CAT, BELOW): (1, 0, 0, 0, 0, 0)}),
     ],
 )
 def test_a_relation_is_told_who_is_asked_for_first_and_its_word(
@@ -114,7 +114,7 @@ def test_every_relation_has_its_word(packaged: tuple[Any, Any]) -> None:
 
 def test_no_evidence_is_asked_about() -> None:
     nothing = things([[0, 1]], []).map(lambda value: value[:, :0])
-    assert asked(nothing, torch.tensor([[0, 1]]), torch.arange(10), NO_WORDS).shape == (1, 0, 4)
+    assert asked(nothing, torch.tensor([[0, 1]]), torch.arange(10), NO_WORDS).shape == (1, 0, 6)
 
 
 def test_padding_asks_for_nothing() -> None:

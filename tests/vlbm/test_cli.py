@@ -72,7 +72,7 @@ def test_says_what_it_is_made_of() -> None:
     assert "[b,3,260,260] -> [b,81,1280]" in rows["encoder"]
     assert "weighted_sum after layers 19, 22, 25, 27, 29" in rows["fusions"]
     assert rows["language_model"].split()[-4:] == ["134,515,008", "0", "538.1", "MB"]
-    assert rows["total"].split()[1:3] == ["152,227,122", "11,330,501"]
+    assert rows["total"].split()[1:3] == ["152,228,274", "11,331,653"]
     assert "46,080 bytes a token" in lines[-1]
 
 

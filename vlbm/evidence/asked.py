@@ -19,7 +19,7 @@ from vlbm.data.english import plural
 from vlbm.evidence.runs import ABOVE, ALL, BELOW, BIGGER, LEFT, RIGHT, THING, Evidence
 
 SHORTEST = 3
-TRAITS = 4
+TRAITS = 6
 # What a relation is called in a question.
 RELATIONS = {LEFT: "left", RIGHT: "right", ABOVE: "above", BELOW: "below", BIGGER: "bigger"}
 IGNORED = -100  # transformers' label of what is no answer
@@ -89,10 +89,12 @@ def question_in(
 
 
 def asked(evidence: Evidence, question: torch.Tensor, same: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-    """What a question has of each slot [b,e,4], 0 or 1.
+    """What a question has of each slot [b,e,6], 0 or 1.
 
-    Its own token, or for a relation the thing that it is about; the token before it; both, its own first; and the word
-    for its kind.
+    Its own token, or for a relation the thing that it is about; the token before it; both, its own first; the word
+    for its kind; that it is just what is asked ("is the cat above the dog", of the cat above the dog); that it is the
+    opposite. The last two follow from the others, but these have the same sum for yes and for no over the two marks of
+    a pair of things, and attention that is still even cannot tell the two apart.
 
     Args:
         evidence: laid out.
@@ -116,7 +118,9 @@ def asked(evidence: Evidence, question: torch.Tensor, same: torch.Tensor, words:
     thing = before[:, None, :].where(of_thing, q).amin(dim=2)
     own = thing.where(evidence.kind >= LEFT, first(evidence.tokens, ~evidence.ends))
     kind = first(named.long(), named >= 0)
-    told = torch.stack([own < q, before < q, (own < before) & (before < q), kind < q], dim=2)
+    ordered = (own < before) & (before < q)
+    related, turned = kind < q, (before < own) & (own < q)
+    told = torch.stack([own < q, before < q, ordered, related, ordered & related, turned & related], dim=2)
     return told.float() * evidence.mask.unsqueeze(2)
 
 

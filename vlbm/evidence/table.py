@@ -111,7 +111,7 @@ class EvidenceTable(nn.Module):
         )
 
     def asked(self, evidence: Evidence, question: torch.Tensor) -> torch.Tensor:
-        """Which evidence a question [b,q] asks about [b,e,4] (see `vlbm.evidence.asked`)."""
+        """Which evidence a question [b,q] asks about [b,e,6] (see `vlbm.evidence.asked`)."""
         return asked(evidence, question, self.same, self.relations)
 
     def group_probabilities(self, classes: torch.Tensor) -> torch.Tensor:
