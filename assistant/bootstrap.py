@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from websockets.asyncio.server import ServerConnection
@@ -16,7 +17,9 @@ from assistant.clock import SystemClock
 from assistant.domain.errors import InvalidRequest
 from assistant.domain.prompts import Prompt, parse_prompt
 from assistant.gateway.assets import Assets
+from assistant.gateway.auth import Authenticator, TokenVerifier, is_loopback
 from assistant.gateway.http import HttpRequests
+from assistant.gateway.live import LiveSockets
 from assistant.gateway.peer import Peer
 from assistant.gateway.server import listening
 from assistant.images import ImageLimits
@@ -27,11 +30,12 @@ from assistant.service.submissions import Submissions
 from assistant.service.turns import TurnRunner
 from assistant.service.worker import Worker
 from assistant.settings import Settings
+from assistant.stores.api_keys import RedisKeys
 from assistant.stores.bells import Bells
 from assistant.stores.blobs import FolderBlobs, RedisBlobs
 from assistant.stores.connection import check, connect
 from assistant.stores.conversations import RedisConversations
-from assistant.stores.embedded import EmbeddedRedis
+from assistant.stores.embedded import EmbeddedRedis, running_url
 from assistant.stores.health import RedisHealth
 from assistant.stores.memories import RedisMemories
 from assistant.stores.pictures import RedisPictures
@@ -49,6 +53,7 @@ class Stores:
     queue: RedisQueue
     pictures: RedisPictures
     memories: RedisMemories
+    keys: RedisKeys
     health: RedisHealth
 
 
@@ -98,6 +103,7 @@ async def open_stores(url: str, blob_folder: Path | None) -> AsyncIterator[Store
             RedisQueue(client, bells, clock),
             RedisPictures(client, blobs),
             RedisMemories(client),
+            RedisKeys(client, bells),
             RedisHealth(client),
         )
 
@@ -116,14 +122,51 @@ async def running_gateway(settings: Settings, stores: Stores) -> AsyncIterator[s
     taught = Memories(stores.memories, stores.pictures, SystemClock())
     limits = ImageLimits()
     assets = Assets(Path(str(files("assistant"))) / "web" / "dist")
-    requests = HttpRequests(assets, stores.pictures, stores.health, settings.anonymous)
+    door = Authenticator(
+        stores.keys,
+        SystemClock(),
+        anonymous=settings.anonymous,
+        origins=settings.origins,
+        tokens=make_verifier(settings),
+    )
+    live = LiveSockets(stores.keys, SystemClock())
+    requests = HttpRequests(assets, stores.pictures, stores.health, SystemClock(), door)
 
     def make_peer(client: ServerConnection) -> Peer:
-        return Peer(client, stores.conversations, stores.pictures, submissions, taught, limits, settings.anonymous)
+        return Peer(client, stores.conversations, stores.pictures, submissions, taught, limits, door, live)
 
-    async with listening(settings.host, settings.port, requests, make_peer) as port:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        yield f"http://{host}:{port}"
+    watching = asyncio.create_task(live.watch(), name="revocations")
+    try:
+        async with listening(settings.host, settings.port, requests, make_peer) as port:
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            yield f"http://{host}:{port}"
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+def make_verifier(settings: Settings) -> TokenVerifier | None:
+    """What takes JSON Web Tokens by the settings; None where none are taken.
+
+    Raises:
+        InvalidRequest: half of the settings is missing, or the keys are in no file and at no safe URL.
+    """
+    issuer, audience, keys = settings.jwt_issuer, settings.jwt_audience, settings.jwt_keys
+    if issuer is None and audience is None and keys is None:
+        return None
+    if issuer is None or audience is None or keys is None or not settings.jwt_algorithms:
+        raise InvalidRequest(
+            "jwt_settings_missing",
+            "JSON Web Tokens are taken where all of --jwt-issuer, --jwt-audience and --jwt-keys are given.",
+        )
+    from assistant.gateway.jwts import FileKeys, JwtVerifier, UrlKeys
+
+    url = urlsplit(keys)
+    if url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or "")):
+        return JwtVerifier(issuer, audience, settings.jwt_algorithms, UrlKeys(keys))
+    if not Path(keys).is_file():
+        raise InvalidRequest("jwt_keys_missing", f"--jwt-keys is neither a file nor an https:// URL: {keys}")
+    return JwtVerifier(issuer, audience, settings.jwt_algorithms, FileKeys(Path(keys)))
 
 
 @contextlib.asynccontextmanager
@@ -158,6 +201,17 @@ async def redis_of(settings: Settings) -> AsyncIterator[str]:
         return
     async with EmbeddedRedis(settings.data / "redis") as embedded:
         yield embedded.url
+
+
+@contextlib.asynccontextmanager
+async def redis_at_hand(settings: Settings) -> AsyncIterator[str]:
+    """As ``redis_of``, but where an assistant runs on the data folder, its Redis."""
+    running = None if settings.redis_url else await asyncio.to_thread(running_url, settings.data / "redis")
+    if running is not None:
+        yield running
+        return
+    async with redis_of(settings) as url:
+        yield url
 
 
 def shared_redis(settings: Settings) -> str:

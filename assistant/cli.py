@@ -12,10 +12,12 @@ from typing import Any, NoReturn
 import click
 
 from assistant.client.errors import ClientError
+from assistant.domain.access import SCOPES, Scope
 from assistant.domain.errors import AssistantError
-from assistant.settings import URL_VARIABLE, Settings, check_environment, options
+from assistant.settings import TOKEN_VARIABLE, URL_VARIABLE, Settings, check_environment, options
 
 _ENGINE = ("engine", "model", "scripted_delay_ms", "log_level")
+_ACCESS = ("anonymous", "origins", "jwt_issuer", "jwt_audience", "jwt_keys", "jwt_algorithms")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +27,7 @@ def cli() -> None:
 
 
 @cli.command()
-@options("host", "port", "api_port", "data", "redis_url", "anonymous", *_ENGINE)
+@options("host", "port", "api_port", "data", "redis_url", *_ACCESS, *_ENGINE)
 def serve(**values: Any) -> None:
     """Run everything in one process."""
     from assistant import run
@@ -34,7 +36,7 @@ def serve(**values: Any) -> None:
 
 
 @cli.command()
-@options("host", "port", "redis_url", "anonymous", "log_level")
+@options("host", "port", "redis_url", *_ACCESS, "log_level")
 def gateway(**values: Any) -> None:
     """Run only the gateway; workers answer."""
     from assistant import run
@@ -52,7 +54,7 @@ def worker(**values: Any) -> None:
 
 
 @cli.command()
-@options("data", "redis_url", "host", "port")
+@options("data", "redis_url", "host", "port", *_ACCESS)
 def doctor(**values: Any) -> None:
     """Say what is found and what is missing."""
     from assistant.doctor import examine, show
@@ -66,12 +68,56 @@ def doctor(**values: Any) -> None:
 @click.argument("text", nargs=-1)
 @click.option("--image", "images", type=click.Path(path_type=Path), multiple=True, help="A picture to ask about.")
 @click.option("--url", default="ws://127.0.0.1:8000/v1/ws", envvar=URL_VARIABLE, show_default=True)
+@click.option(
+    "--token", envvar=TOKEN_VARIABLE, help="API key or token. Others at this machine see an option; not the variable."
+)
 @click.option("--session", "session_id", help="Go on with a conversation.")
-def chat(text: tuple[str, ...], images: tuple[Path, ...], url: str, session_id: str | None) -> None:
+def chat(text: tuple[str, ...], images: tuple[Path, ...], url: str, token: str | None, session_id: str | None) -> None:
     """Talk to a running assistant. With TEXT: one question; without: a conversation. Ctrl-C stops the answer."""
     from assistant.terminal import talk
 
-    asyncio.run(talk(url, " ".join(text), list(images), session_id))
+    asyncio.run(talk(url, " ".join(text), list(images), session_id, token))
+
+
+@cli.group()
+def keys() -> None:
+    """API keys: who may connect from elsewhere, and as whom."""
+
+
+@keys.command("create")
+@click.option(
+    "--owner", required=True, help="Whose conversations the key opens: any name, the same for all their keys."
+)
+@click.option("--name", default="key", show_default=True, help="What the key is for, such as a machine.")
+@click.option(
+    "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, help="read, or chat (everything).  [default: chat]"
+)
+@click.option("--days", type=click.FloatRange(min=0, min_open=True, max=36500), help="Expire after so many days.")
+@options("data", "redis_url")
+def create_key(owner: str, name: str, scopes: tuple[Scope, ...], days: float | None, **values: Any) -> None:
+    """Make a key and show it, this once."""
+    from assistant.keys import create
+
+    asyncio.run(create(Settings(**values), owner, name, scopes, days))
+
+
+@keys.command("list")
+@options("data", "redis_url")
+def list_keys(**values: Any) -> None:
+    """List the keys, without their secrets."""
+    from assistant.keys import show
+
+    asyncio.run(show(Settings(**values)))
+
+
+@keys.command("revoke")
+@click.argument("key")
+@options("data", "redis_url")
+def revoke_key(key: str, **values: Any) -> None:
+    """Revoke KEY: its id, its name, or the key itself. What is open under it is closed within seconds."""
+    from assistant.keys import revoke
+
+    asyncio.run(revoke(Settings(**values), key))
 
 
 @cli.command()

@@ -10,15 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
+from assistant.domain.access import ALGORITHMS
 from assistant.domain.errors import InvalidRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PREFIX = "ASSISTANT_"
 URL_VARIABLE = "ASSISTANT_URL"
 """Where clients find the server: no setting of the service."""
+TOKEN_VARIABLE = "ASSISTANT_TOKEN"  # noqa: S105  the name of a variable, not what is in it
+"""The key or token of a client, likewise."""
 REDIS_EXAMPLE = "redis://127.0.0.1:6379/0"
 
 
@@ -66,6 +70,39 @@ class _Folder(click.Path):
         return folder
 
 
+class _Words(click.ParamType):
+    """Words between commas, each of which is checked; a setting has them as a tuple."""
+
+    name = "words"
+
+    def __init__(self, check: Callable[[str], str]) -> None:
+        self._check = check
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+        try:
+            return tuple(self._check(word) for word in words if word)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.netloc
+        or text.lower() != f"{parts.scheme}://{parts.netloc}".lower()
+    ):
+        raise ValueError(f"{text!r} is no origin: give those such as https://chat.example, without a path.")
+    return text.lower()
+
+
+def _algorithm(text: str) -> str:
+    if text not in ALGORITHMS:
+        raise ValueError(f"{text!r} is not an algorithm that may be set: there are {', '.join(ALGORITHMS)}.")
+    return text
+
+
 def _option(help_text: str, default: Any = None, *, kind: Any = None, env: tuple[str, ...] = ()) -> Any:
     metadata = {"help": help_text, "kind": kind, "env": env}
     if callable(default):
@@ -89,8 +126,21 @@ class Settings:
     )
     model: str = _option("Model of the engine: 'packaged', or a folder.", "packaged")
     scripted_delay_ms: float = _option("Time between words of the script.", 20.0, kind=_Finite(0, 60_000))
-    anonymous: Literal["loopback", "anywhere"] = _option(
-        "From where clients without a token are let in.", "loopback", kind=click.Choice(["loopback", "anywhere"])
+    anonymous: Literal["loopback", "anywhere", "never"] = _option(
+        "From where clients without a token are let in.",
+        "loopback",
+        kind=click.Choice(["loopback", "anywhere", "never"]),
+    )
+    origins: tuple[str, ...] = _option(
+        "Pages of these origins may connect, with commas between; without, those of the host that is asked.",
+        (),
+        kind=_Words(_origin),
+    )
+    jwt_issuer: str | None = _option("Take JSON Web Tokens of this issuer, exactly as it names itself.")
+    jwt_audience: str | None = _option("Take JSON Web Tokens for this audience only.")
+    jwt_keys: str | None = _option("Keys that sign JSON Web Tokens: a JWKS file, or its https:// URL.")
+    jwt_algorithms: tuple[str, ...] = _option(
+        "How JSON Web Tokens may be signed.", ("RS256", "ES256"), kind=_Words(_algorithm)
     )
     log_level: str = _option("How much is logged.", "warning", kind=click.Choice(["debug", "info", "warning", "error"]))
 
@@ -102,7 +152,7 @@ def variable(name: str) -> str:
 
 def check_environment(environment: Mapping[str, str]) -> None:
     """Raises ``InvalidRequest`` for an ``ASSISTANT_...`` variable that is no setting, with the nearest that is."""
-    known = [*(variable(item.name) for item in fields(Settings)), URL_VARIABLE]
+    known = [*(variable(item.name) for item in fields(Settings)), URL_VARIABLE, TOKEN_VARIABLE]
     for name in environment:
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -122,7 +172,7 @@ def options(*names: str) -> Callable[[Command], Command]:
                 type=item.metadata["kind"],
                 default=default,
                 envvar=[variable(item.name), *item.metadata["env"]],
-                show_default=default is not None,
+                show_default=default not in (None, ()),
                 help=item.metadata["help"],
             )(command)
         return command

@@ -51,9 +51,9 @@ def read_text(path: Path) -> str:
         raise InvalidRequest("file_not_text", f"{path} is not a UTF-8 text file.") from error
 
 
-async def talk(url: str, question: str, images: list[Path], session_id: str | None) -> None:
+async def talk(url: str, question: str, images: list[Path], session_id: str | None, token: str | None = None) -> None:
     """Ask one question, or hold a conversation until the end of input."""
-    async with Client(url) as client:
+    async with Client(url, token=token) as client:
         session = await client.open(session_id)
         pictures = [await client.upload(_read_bytes(path)) for path in images]
         if question or (pictures and not sys.stdin.isatty()):

@@ -217,6 +217,8 @@ class Client:
                 finally:
                     pinger.cancel()
                     await asyncio.gather(pinger, return_exceptions=True)
+                if self._link.is_revoked:
+                    raise ServerRefused("token_revoked", "The key or token was revoked or has expired: use another.")
                 await self._connect_again()
         except ClientError as error:
             self._end(error)

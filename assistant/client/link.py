@@ -14,9 +14,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from assistant.client.errors import ClientError, ServerRefused
-from assistant.gateway.wire import SUBPROTOCOL
+from assistant.gateway.wire import CLOSE_REVOKED, SUBPROTOCOL
 
 log = logging.getLogger(__name__)
+_frames = logging.getLogger("assistant.client.websockets")
+_frames.addFilter(
+    lambda record: record.levelno > logging.DEBUG
+)  # there frames are logged, with tokens and what is said
 OPEN_SECONDS = 10.0
 """So long may it take to connect, and again to be let in."""
 CLOSE_SECONDS = 2.0
@@ -52,6 +56,7 @@ class Link:
                 max_size=None,
                 open_timeout=OPEN_SECONDS,
                 close_timeout=CLOSE_SECONDS,
+                logger=_frames,
             )
         except (OSError, WebSocketException, ValueError) as error:  # ValueError: of a URL that is none
             raise ClientError(f"No assistant answers at {url}: {error}") from error
@@ -94,6 +99,11 @@ class Link:
     async def send_bytes(self, data: bytes) -> None:
         """Send a binary frame."""
         await self._socket.send(data)
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether the server closed it for good: the token holds no longer."""
+        return self._socket.close_code == CLOSE_REVOKED
 
     def abort(self) -> None:
         """Drop the connection without a word, as a network does."""

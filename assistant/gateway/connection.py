@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 
+from assistant.domain.access import Identity, Scope
 from assistant.domain.errors import AssistantError, InvalidRequest
 from assistant.gateway.uploads import Uploads
 from assistant.gateway.wire import (
@@ -18,9 +19,11 @@ from assistant.gateway.wire import (
     ImageEnd,
     ImageOffsetAck,
     MalformedFrame,
+    MemoryList,
     Performed,
     Ping,
     Pong,
+    SessionOpen,
     TurnSubmit,
     parse_command,
 )
@@ -66,7 +69,7 @@ class Connection:
 
     def __init__(self, limits: ImageLimits) -> None:
         self._uploads = Uploads(limits)
-        self._owner: str | None = None
+        self._identity: Identity | None = None
 
     @property
     def owner(self) -> str:
@@ -75,17 +78,17 @@ class Connection:
         Raises:
             RuntimeError: nobody has; the state machine lets no command through before.
         """
-        if self._owner is None:
+        if self._identity is None:
             raise RuntimeError("not authenticated")
-        return self._owner
+        return self._identity.owner
 
     @property
     def is_authenticated(self) -> bool:
-        return self._owner is not None
+        return self._identity is not None
 
-    def authenticated(self, owner: str) -> None:
+    def authenticated(self, identity: Identity) -> None:
         """The shell has found out who it is."""
-        self._owner = owner
+        self._identity = identity
 
     def expect(self, announced: ImageBegin) -> ImageOffsetAck:
         """The picture is not known yet: its bytes are wanted. Raises as ``Uploads.begin``."""
@@ -106,6 +109,7 @@ class Connection:
     def _chunk(self, frame: bytes) -> Effect | None:
         if not self.is_authenticated:
             return Close(CLOSE_POLICY, "authenticate first")
+        self._check_scope("chat")
         self._uploads.add(Chunk.parse(frame))
         return None
 
@@ -120,6 +124,8 @@ class Connection:
             return Send(Error.of(error, command.id))
 
     def _effect(self, command: Performed | ImageEnd) -> Effect:
+        if not isinstance(command, Auth):
+            self._check_scope(_scope_of(command))
         match command:
             case ImageEnd():
                 data, sha256 = self._uploads.end(command.upload_id)
@@ -128,6 +134,19 @@ class Connection:
                 raise InvalidRequest("not_supported", "Branches (parent) are not supported yet. Leave parent out.")
             case _:
                 return Perform(command)
+
+    def _check_scope(self, scope: Scope) -> None:
+        if self._identity is not None and not self._identity.may(scope):
+            raise InvalidRequest("scope_missing", f"This key may not do this: it takes one with the scope {scope}.")
+
+
+def _scope_of(command: Performed | ImageEnd) -> Scope:
+    """What a command takes: ``chat``, unless it changes nothing."""
+    match command:
+        case SessionOpen(session_id=str()) | MemoryList():
+            return "read"
+        case _:
+            return "chat"
 
 
 def _out_of_turn(command: AnyCommand) -> InvalidRequest:

@@ -13,13 +13,17 @@ from collections.abc import Awaitable, Callable
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
+from assistant.domain.access import SCOPES
 from assistant.domain.errors import AssistantError, LimitReached, NotFound, Unavailable
 from assistant.domain.messages import ToolCallPart
-from assistant.gateway import auth, memories
+from assistant.gateway import memories
+from assistant.gateway.auth import Authenticator, Caller
 from assistant.gateway.connection import Close, Connection, Effect, Keep, Perform, Send
+from assistant.gateway.live import LiveSockets
 from assistant.gateway.wire import (
     CLOSE_INTERNAL,
     CLOSE_POLICY,
+    CLOSE_REVOKED,
     Ack,
     Auth,
     AuthAck,
@@ -51,6 +55,8 @@ from assistant.version import SERVER
 log = logging.getLogger(__name__)
 AUTH_SECONDS = 10.0
 SEND_SECONDS = 10.0
+DISMISS_SECONDS = 1.0
+"""A client that is let go for good has so long to answer the close."""
 MOST_OPEN_SESSIONS = 32
 
 
@@ -65,7 +71,8 @@ class Peer:
         submissions: Submissions,
         taught: Memories,
         limits: ImageLimits,
-        anonymous: auth.Anonymous,
+        door: Authenticator,
+        live: LiveSockets,
     ) -> None:
         self._socket = socket
         self._conversations = conversations
@@ -73,7 +80,9 @@ class Peer:
         self._submissions = submissions
         self._taught = taught
         self._limits = limits
-        self._anonymous = anonymous
+        self._door = door
+        self._live = live
+        self._dismissed = False
         self._connection = Connection(limits)
         self._tails: dict[str, asyncio.Task[None]] = {}
         self._closing: asyncio.Task[None] | None = None
@@ -87,6 +96,8 @@ class Peer:
         try:
             await self._send(Hello(server=SERVER, limits=self._announced()))
             async for frame in self._socket:
+                if self._dismissed:
+                    break
                 effect = self._connection.receive(frame)
                 if effect is not None:
                     await self._apply(effect)
@@ -96,9 +107,23 @@ class Peer:
             pass
         finally:
             deadline.cancel()
-            for task in self._tails.values():
-                task.cancel()
-            await asyncio.gather(*self._tails.values(), return_exceptions=True)
+            self._live.discard(self)
+            await self._stop_tails()
+
+    async def dismiss(self, reason: str) -> None:
+        """Carry out nothing more, send no more events, and close for good."""
+        self._dismissed = True
+        await self._stop_tails()
+        try:
+            async with asyncio.timeout(DISMISS_SECONDS):
+                await self._socket.close(CLOSE_REVOKED, reason)
+        except TimeoutError:
+            self._socket.transport.abort()
+
+    async def _stop_tails(self) -> None:
+        for task in self._tails.values():
+            task.cancel()
+        await asyncio.gather(*self._tails.values(), return_exceptions=True)
 
     def _announced(self) -> Limits:
         return Limits(
@@ -152,9 +177,13 @@ class Peer:
         await self._send(frame)
 
     async def _authenticate(self, command: Auth) -> Frame:
-        owner = auth.authenticate(command.token, self._socket.remote_address[0], self._anonymous)
-        self._connection.authenticated(owner)
-        return AuthAck(id=command.id, owner=owner)
+        assert self._socket.request is not None  # noqa: S101  there is one after the handshake
+        caller = Caller.of(self._socket, self._socket.request)
+        identity = await self._door.identify(caller.token if command.token is None else command.token, caller)
+        self._connection.authenticated(identity)
+        self._live.add(self, identity)
+        scopes = tuple(scope for scope in SCOPES if identity.may(scope))
+        return AuthAck(id=command.id, owner=identity.owner, scopes=scopes, expires_at=identity.expires_at)
 
     async def _open(self, command: SessionOpen) -> Frame:
         owner = self._connection.owner

@@ -14,6 +14,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from websockets.typing import Subprotocol
 
+from assistant.domain.access import Scope
 from assistant.domain.errors import AssistantError, InvalidRequest
 from assistant.domain.memories import Memory
 from assistant.domain.messages import Message
@@ -31,6 +32,7 @@ MOST_PROBLEMS = 5
 CLOSE_POLICY = 1008
 CLOSE_INTERNAL = 1011
 CLOSE_RESTART = 1012
+CLOSE_REVOKED = 4001
 
 CommandId = Annotated[str, Field(min_length=1, max_length=64)]
 _SESSION_ID = Annotated[str, Field(min_length=1, max_length=64)]
@@ -60,7 +62,7 @@ class ClientInfo(Frame):
 
 
 class Auth(Command):
-    """Who is there. Must come first; a null token is anonymous."""
+    """Who is there. Must come first; with a null token the browser's cookie says so, and without one nobody."""
 
     type: Literal["auth"]
     token: Annotated[str, Field(max_length=8192)] | None = None
@@ -209,7 +211,11 @@ class Ack(Frame):
 
 
 class AuthAck(Ack):
+    """Who it is, what may be done, and until when."""
+
     owner: str
+    scopes: tuple[Scope, ...]
+    expires_at: datetime | None = None
 
 
 class SessionOpenAck(Ack):

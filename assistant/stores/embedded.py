@@ -39,6 +39,15 @@ def find_server() -> Path | None:
     return next(Path(spec.origin).parent.glob("_binaries/*/valkey-server"), None)
 
 
+def running_url(folder: Path) -> str | None:
+    """URL of the server that another process runs on a folder, or None."""
+    try:
+        socket = Path((folder / "socket").read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return f"unix://{socket}" if _answers(socket) else None
+
+
 class EmbeddedRedis:
     """A Redis server of our own on a Unix socket, with its data in ``folder``.
 
@@ -69,6 +78,7 @@ class EmbeddedRedis:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _lock(self._folder / "lock")
             await self._start()
+            (self._folder / "socket").write_text(str(self._socket), encoding="utf-8")
         except BaseException:
             self._clean()
             raise

@@ -15,12 +15,16 @@ va:{o:OWNER}:source:SHA  string  id of the picture that was sent with this hash
 va:{o:OWNER}:memory      hash    memory id -> what this owner has taught
 va:{o:OWNER}:styles      hash    memory id -> encoder, and what it made of the picture (base64)
 va:{q}:jobs              stream  turns to run; consumer group ``workers``
+va:{k}:keys              hash    id of an API key -> owner, name, scopes, expiry and the SHA-256 of the key
 va:blob:SHA              string  bytes of a picture, where roles are split over machines
 ======================== ======= ======================================================================
 """
 
 JOBS = "va:{q}:jobs"
 GROUP = "workers"
+API_KEYS = "va:{k}:keys"
+REVOKED = "va:{k}:bell"
+"""Channel that rings when a key is revoked."""
 
 
 def meta(session_id: str) -> str:

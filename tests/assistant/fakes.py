@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from assistant.domain.access import ApiKey
 from assistant.domain.errors import Conflict, NotFound
 from assistant.domain.events import Event, MessageCreated, TurnDelta, TurnFinished, TurnStatus
 from assistant.domain.memories import Memory
@@ -26,6 +27,7 @@ from assistant.ports.engine import (
     PictureUse,
     Token,
 )
+from assistant.ports.keys import KeyStore
 from assistant.ports.memories import MemoryStore, Style
 from assistant.ports.pictures import PictureStore, StoredPicture
 from assistant.ports.queue import Claim, TurnQueue
@@ -346,6 +348,52 @@ class FakeMemories(MemoryStore):
     async def learn(self, owner: str, memory_id: str, style: Style) -> None:
         self._check()
         self.made[memory_id] = style
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class FakeKeys(KeyStore):
+    """Keeps keys in a dictionary, and rings when one is revoked unless ``silent``.
+
+    Attributes:
+        error: raised by every method that looks.
+    """
+
+    def __init__(self, *keys: ApiKey) -> None:
+        self.kept_keys = {key.key_id: key for key in keys}
+        self.bell = FakeBell()
+        self.silent = False
+        self.error: Exception | None = None
+        self.found = 0
+
+    async def add(self, key: ApiKey) -> None:
+        self.kept_keys[key.key_id] = key
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        self._check()
+        self.found += 1
+        return self.kept_keys.get(key_id)
+
+    async def all(self) -> list[ApiKey]:
+        return list(self.kept_keys.values())
+
+    async def revoke(self, key_id: str) -> bool:
+        if not self.silent:
+            self.bell.rung.set()
+        return self.kept_keys.pop(key_id, None) is not None
+
+    async def kept(self, key_ids: Collection[str]) -> set[str]:
+        self._check()
+        return {key_id for key_id in key_ids if key_id in self.kept_keys}
+
+    def watch(self) -> AbstractAsyncContextManager[Bell]:
+        return self._watching()
+
+    @contextlib.asynccontextmanager
+    async def _watching(self) -> AsyncIterator[Bell]:
+        yield self.bell
 
     def _check(self) -> None:
         if self.error is not None:

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from assistant.domain.access import Identity
 from assistant.domain.errors import AssistantError
 from assistant.gateway.connection import Close, Connection, Effect, Keep, Perform, Send
 from assistant.gateway.wire import Auth, Chunk, Error, ImageBegin, ImageEnd, ImageOffsetAck, Pong
@@ -21,7 +22,7 @@ LIMITS = ImageLimits(bytes=1000)
 
 def connected() -> Connection:
     connection = Connection(LIMITS)
-    connection.authenticated("anonymous")
+    connection.authenticated(Identity(owner="anonymous"))
     return connection
 
 
@@ -45,7 +46,7 @@ def test_nobody_is_anybody_before_auth() -> None:
     assert not connection.is_authenticated
     with pytest.raises(RuntimeError, match="not authenticated"):
         _ = connection.owner
-    connection.authenticated("ada")
+    connection.authenticated(Identity(owner="ada"))
     assert connection.owner == "ada"
 
 
@@ -74,7 +75,7 @@ def test_auth_is_performed_once() -> None:
     effect = connection.receive(command("auth"))
     assert isinstance(effect, Perform)
     assert isinstance(effect.command, Auth)
-    connection.authenticated("ada")
+    connection.authenticated(Identity(owner="ada"))
     error = error_of(connection.receive(command("auth")))
     assert (error.code, error.command_id) == ("already_authenticated", "7")
     assert connection.owner == "ada"
@@ -154,7 +155,7 @@ class AnyClient(RuleBasedStateMachine):
             case Send(Error(command_id=name) | Pong(id=name)) if name is not None:
                 self.answered[name] += 1
             case Perform(Auth(id=name)):
-                self.connection.authenticated("ada")
+                self.connection.authenticated(Identity(owner="ada"))
                 self.answered[name] += 1
             case Perform(ImageBegin(id=name) as announced):
                 self.begin(name, announced)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,21 +16,29 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from assistant.bootstrap import load_prompts
+from assistant.client import Client, ServerRefused
+from assistant.domain.access import Scope
 from assistant.domain.errors import Unavailable
+from assistant.gateway import live as live_module
 from assistant.gateway import peer as peer_module
 from assistant.gateway.assets import Assets
+from assistant.gateway.auth import Authenticator
 from assistant.gateway.http import HttpRequests
+from assistant.gateway.live import LiveSockets
 from assistant.gateway.peer import MOST_OPEN_SESSIONS, Peer
 from assistant.gateway.server import listening
 from assistant.gateway.wire import SUBPROTOCOL, Chunk
 from assistant.images import ImageLimits
+from assistant.service.keys import Keys
 from assistant.service.memories import Memories
 from assistant.service.submissions import Submissions
 from assistant.tools import all_tools
 from tests import pictures
 from tests.assistant.fakes import (
+    NOW,
     FakeConversations,
     FakeHealth,
+    FakeKeys,
     FakeMemories,
     FakePictures,
     FixedClock,
@@ -50,19 +59,28 @@ class Gateway:
         self.pictures = FakePictures()
         self.memories = FakeMemories()
         self.health = FakeHealth()
+        self.keys = FakeKeys()
+        self.clock = FixedClock()
+        self.live = LiveSockets(self.keys, self.clock)
         self.port = 0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
         submissions = Submissions(self.conversations, self.pictures, all_tools(load_prompts()))
         taught = Memories(self.memories, self.pictures, FixedClock())
-        requests = HttpRequests(Assets(Path("/nowhere")), self.pictures, self.health, "loopback")
+        door = Authenticator(self.keys, self.clock)
+        requests = HttpRequests(Assets(Path("/nowhere")), self.pictures, self.health, self.clock, door)
 
         def make_peer(socket: Any) -> Peer:
-            return Peer(socket, self.conversations, self.pictures, submissions, taught, ImageLimits(), "loopback")
+            return Peer(socket, self.conversations, self.pictures, submissions, taught, ImageLimits(), door, self.live)
 
-        async with listening("127.0.0.1", 0, requests, make_peer) as self.port:
-            yield self
+        watching = asyncio.create_task(self.live.watch())
+        try:
+            async with listening("127.0.0.1", 0, requests, make_peer) as self.port:
+                yield self
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     @contextlib.asynccontextmanager
     async def client(self, *, auth: bool = True) -> AsyncIterator["Raw"]:
@@ -404,10 +422,12 @@ async def test_health(gateway: Gateway) -> None:
         ("/v1/ws", (), 426),
         ("/v1/ws?x=1", (), 426),
         ("/v1/images/i_none", (), 404),
-        ("/", ("Host: evil.example",), 421),
-        ("/v1/ws", ("Host: evil.example",), 421),
-        ("/v1/images/i_none", ("Host: evil.example",), 421),
+        ("/v1/images/i_none", ("Host: evil.example",), 404),
+        ("/v1/images/", (), 404),
+        ("/v1/images/a/b", (), 404),
+        ("/v1/ws/x", (), 404),
         ("/", ("X: y",), 421),
+        ("/", ("Host: 127.0.0.1", "Host: 127.0.0.1"), 421),
     ],
 )
 async def test_requests_that_are_no_handshake(
@@ -490,3 +510,173 @@ async def test_a_wrong_command_of_the_memory_is_refused(gateway: Gateway, kind: 
 async def test_the_memory_is_for_those_who_are_let_in(gateway: Gateway) -> None:
     async with gateway.client(auth=False) as client:
         assert (await client.command("memory.list"))["code"] == "auth_required"
+
+
+# --- Keys, cookies, and their end -----------------------------------------------------------------------------------
+
+PAGE = "X-Requested-With: page"
+
+
+async def made(gateway: Gateway, owner: str = "anonymous", scope: Scope = "chat", days: float | None = None) -> str:
+    """A key; by default of the owner of everything that the fakes keep."""
+    lifetime = timedelta(days=days) if days else None
+    token, _ = await Keys(gateway.keys, gateway.clock).create(owner, "laptop", (scope,), lifetime)
+    return token
+
+
+def lines(gateway: Gateway, *headers: str) -> tuple[str, ...]:
+    return (f"Host: 127.0.0.1:{gateway.port}", *headers)
+
+
+async def test_the_ack_of_auth_says_who_it_is_and_what_may_be_done(gateway: Gateway) -> None:
+    async with gateway.client(auth=False) as client:
+        ack = await client.command("auth", token=await made(gateway, "ada", "read", days=1))
+        assert (ack["owner"], ack["scopes"], ack["expires_at"]) == ("ada", ["read"], "2026-02-01T12:00:00Z")
+    async with gateway.client(auth=False) as client:
+        ack = await client.command("auth")
+        assert (ack["owner"], ack["scopes"], "expires_at" in ack) == ("anonymous", ["read", "chat"], False)
+
+
+async def test_a_key_that_may_read_only_changes_nothing(gateway: Gateway) -> None:
+    gateway.conversations.add("s_1", event(1))
+    async with gateway.client(auth=False) as client:
+        await client.command("auth", token=await made(gateway, scope="read"))
+        assert (await client.command("session.open", session_id="s_1"))["type"] == "ack"
+        assert (await client.command("memory.list"))["type"] == "ack"
+        sent = {"session_id": "s_1", "client_message_id": "c-1", "text": "hi"}
+        for refused in (
+            await client.command("session.open"),
+            await client.command("turn.submit", **sent),
+            await client.command("turn.cancel", turn_id="t_1"),
+            await client.command("memory.add", image_id="i_1", text="a cat"),
+            await client.command("memory.remove", memory="a cat"),
+            await client.upload(pictures.jpeg()),
+        ):
+            assert refused["code"] == "scope_missing"
+            assert "scope chat" in refused["message"]
+        await client.socket.send(Chunk.pack(uuid4(), 0, b"x"))
+        while (frame := await client.receive())["type"] != "error":
+            pass
+        assert frame["code"] == "scope_missing"
+    assert not gateway.conversations.submitted
+
+
+async def test_a_page_logs_in_and_its_cookie_opens_pictures_and_the_socket(gateway: Gateway) -> None:
+    token = await made(gateway)
+    status, answered = await gateway.get("/v1/login", *lines(gateway, PAGE, f"Authorization: Bearer {token}"))
+    assert status == 200
+    cookie = next(line for line in answered.splitlines() if line.lower().startswith("set-cookie:"))
+    pair, *attributes = cookie.split(": ", 1)[1].split("; ")
+    assert pair == f"assistant-{gateway.port}={token}"
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(attributes)
+    assert "Secure" not in attributes, "by http a browser would not keep it"
+    gateway.pictures.kept |= FakePictures("i_1").kept
+    away = "X-Forwarded-For: 10.0.0.1"
+    assert (await gateway.get("/v1/images/i_1", *lines(gateway, away)))[0] == 404
+    assert (await gateway.get("/v1/images/i_1", *lines(gateway, away, f"Cookie: {pair}")))[0] == 200
+    url, headers = f"ws://127.0.0.1:{gateway.port}/v1/ws", {"Cookie": pair, "X-Forwarded-For": "10.0.0.1"}
+    async with connect(url, subprotocols=[SUBPROTOCOL], additional_headers=headers) as socket:
+        client = Raw(socket)
+        await client.receive()
+        assert (await client.command("auth"))["owner"] == "anonymous"
+    status, answered = await gateway.get("/v1/logout", *lines(gateway, PAGE))
+    assert (status, f"assistant-{gateway.port}=; " in answered, "Max-Age=0" in answered) == (200, True, True)
+
+
+async def test_a_cookie_goes_back_by_https_where_it_came_by_https(gateway: Gateway) -> None:
+    token = await made(gateway, days=1)
+    headers = lines(gateway, PAGE, f"Authorization: Bearer {token}", "X-Forwarded-Proto: https")
+    _, answered = await gateway.get("/v1/login", *headers)
+    assert "SameSite=Strict; Secure" in answered
+    assert "Max-Age=86400" in answered, "the cookie outlives its key"
+
+
+async def test_a_login_that_is_wrong_keeps_nothing(gateway: Gateway) -> None:
+    token = await made(gateway)
+    right = f"Authorization: Bearer {token}"
+    for status, headers in (
+        (401, (PAGE,)),
+        (401, (PAGE, "Authorization: Bearer va_wrong")),
+        (401, (PAGE, f"{right}; Domain=example")),
+        (401, (PAGE, right, right)),
+        (400, (PAGE, f"Authorization: Bearer {'x' * 3801}")),
+        (403, (right,)),
+        (403, (PAGE, right, "Origin: https://evil.example")),
+        (403, (PAGE, right, "Origin: null")),
+    ):
+        answered = await gateway.get("/v1/login", *lines(gateway, *headers))
+        assert answered[0] == status, answered
+        assert "set-cookie" not in answered[1].lower()
+        assert token not in answered[1]
+    assert (await gateway.get("/v1/logout", *lines(gateway)))[0] == 403, "any page could log one out"
+    gateway.keys.error = AWAY
+    assert (await gateway.get("/v1/login", *lines(gateway, PAGE, right)))[0] == 503
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_a_revoked_key_ends_what_is_open_under_it(gateway: Gateway, silent: bool) -> None:
+    gateway.keys.silent = silent  # the ring may be lost
+    gateway.conversations.add("s_1", event(1))
+    token, other = await made(gateway), await made(gateway)
+    async with gateway.client(auth=False) as client, gateway.client(auth=False) as kept, gateway.client() as nobody:
+        for one, its in ((client, token), (kept, other)):
+            await one.command("auth", token=its)
+            await one.command("session.open", session_id="s_1")
+        await gateway.keys.revoke(next(iter(gateway.keys.kept_keys)))
+        assert await closed(client) == 4001
+        for one in (kept, nobody):
+            assert (await one.command("ping"))["type"] == "pong"
+        gateway.conversations.add("s_1", event(2))
+        await until(lambda: len(kept.events) >= 1)
+    await until(lambda: not gateway.live._identities)
+
+
+async def test_a_key_that_expires_ends_what_is_open_under_it(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "LOOK_SECONDS", 0.02)
+    token = await made(gateway, days=1)
+    async with gateway.client(auth=False) as client:
+        await client.command("auth", token=token)
+        monkeypatch.setattr(gateway.clock, "now", lambda: NOW + timedelta(days=1))
+        assert await closed(client) == 4001
+
+
+async def test_nobody_is_let_go_because_the_store_is_away(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "LOOK_SECONDS", 0.02)
+    token = await made(gateway)
+    async with gateway.client(auth=False) as client:
+        await client.command("auth", token=token)
+        gateway.keys.error = AWAY
+        await asyncio.sleep(0.1)
+        assert (await client.command("ping"))["type"] == "pong"
+        gateway.keys.error = None
+        await gateway.keys.revoke(next(iter(gateway.keys.kept_keys)))
+        assert await closed(client) == 4001
+
+
+async def test_whoever_does_not_answer_the_close_is_cut_off(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_module, "DISMISS_SECONDS", 0.05)
+    token = await made(gateway)
+    async with gateway.client(auth=False) as client:
+        await client.command("auth", token=token)
+        client.socket.transport.pause_reading()
+        await gateway.keys.revoke(next(iter(gateway.keys.kept_keys)))
+        await until(lambda: not gateway.live._endings and not gateway.live._identities)
+        client.socket.transport.resume_reading()
+        assert await closed(client) == 4001
+
+
+async def test_no_token_is_in_any_log(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        token = await made(gateway)
+        wrong = f"{token[:-1]}!"
+        await gateway.get("/v1/login", *lines(gateway, PAGE, f"Authorization: Bearer {token}"))
+        await gateway.get("/v1/images/i_1", *lines(gateway, f"Cookie: assistant-{gateway.port}={token}"))
+        url = f"ws://127.0.0.1:{gateway.port}/v1/ws"
+        async with Client(url, token=token) as client:
+            await client.memories()
+            gateway.keys.error = AWAY
+        for bad in (token, wrong):
+            with pytest.raises(ServerRefused):
+                async with Client(url, token=bad):
+                    pass
+    assert token[:40] not in caplog.text
