@@ -46,7 +46,7 @@ class FileKeys(KeySet):
             if (changed := self._path.stat().st_mtime_ns) != self._changed:
                 self._keys = PyJWKSet.from_json(self._path.read_text(encoding="utf-8")).keys
                 self._changed = changed
-        except (OSError, ValueError, PyJWTError) as error:
+        except (OSError, ValueError, AttributeError, PyJWTError) as error:  # AttributeError: of JSON that is no object
             raise _unavailable(error) from error
         return _pick(self._keys, key_id)
 
@@ -59,8 +59,12 @@ class UrlKeys(KeySet):
 
     def find(self, key_id: str | None) -> PyJWK | None:
         try:
-            if key_id is None:
-                return _pick(self._client.get_signing_keys(), None)
+            keys = self._client.get_signing_keys()
+        except (PyJWKClientError, PyJWKSetError, ValueError) as error:
+            raise _unavailable(error) from error
+        if key_id is None:
+            return _pick(keys, None)
+        try:
             return self._client.get_signing_key(key_id)
         except (PyJWKClientConnectionError, PyJWKSetError, ValueError) as error:
             raise _unavailable(error) from error
@@ -90,7 +94,7 @@ class JwtVerifier(TokenVerifier):
             if key is None:
                 raise refused()
             return _identity(self._claims(token, key))
-        except (PyJWTError, TypeError, ValueError, OverflowError) as error:
+        except (PyJWTError, TypeError, ValueError, OverflowError, OSError) as error:  # OSError: of a year beyond all
             log.info("a token was refused: %s", type(error).__name__)
             raise refused() from None
 
