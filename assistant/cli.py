@@ -92,9 +92,9 @@ def keys() -> None:
 @click.option(
     "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, help="read, or chat (everything).  [default: chat]"
 )
-@click.option("--days", type=click.FloatRange(min=0, min_open=True, max=36500), help="Expire after so many days.")
+@click.option("--days", type=click.IntRange(1, 36500), help="Expire after so many days.")
 @options("data", "redis_url")
-def create_key(owner: str, name: str, scopes: tuple[Scope, ...], days: float | None, **values: Any) -> None:
+def create_key(owner: str, name: str, scopes: tuple[Scope, ...], days: int | None, **values: Any) -> None:
     """Make a key and show it, this once."""
     from assistant.keys import create
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from assistant.domain.errors import Unavailable
+from assistant.bootstrap import make_verifier
+from assistant.domain.errors import AssistantError, Unavailable
+from assistant.gateway.auth import is_loopback
 from assistant.settings import REDIS_EXAMPLE, Settings
 from assistant.stores.connection import check, connect
 from assistant.stores.embedded import find_server
@@ -45,6 +47,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _web,
         lambda: _disk(settings.data),
         lambda: _port(settings.host, settings.port),
+        lambda: _access(settings),
     ]
     return [*(look() for look in looks), await _redis(settings)]
 
@@ -111,6 +114,21 @@ def _port(host: str, port: int) -> Finding:
     return Finding(
         f"port {port}", not used, text, "give another --port to start a second one" if used else "", needed=False
     )
+
+
+def _access(settings: Settings) -> Finding:
+    """Who is let in, and whether the keys of tokens can be had."""
+    who = {"loopback": "without a key from this machine", "anywhere": "without a key", "never": "with a key only"}
+    text = f"{who[settings.anonymous]}{', or with a token' if settings.jwt_issuer else ''}"
+    try:
+        verifier = make_verifier(settings)
+        if verifier is not None:
+            verifier.check()
+    except AssistantError as error:
+        return Finding("access", False, error.message, "see docs/access.md", needed=False)
+    if settings.anonymous == "anywhere" and not is_loopback(settings.host):
+        return Finding("access", False, text, "whoever reaches the port shares everything", needed=False)
+    return Finding("access", True, text)
 
 
 async def _redis(settings: Settings) -> Finding:

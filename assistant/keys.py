@@ -21,7 +21,7 @@ async def _keys(settings: Settings) -> AsyncIterator[Keys]:
         yield Keys(stores.keys, SystemClock())
 
 
-async def create(settings: Settings, owner: str, name: str, scopes: tuple[Scope, ...], days: float | None) -> None:
+async def create(settings: Settings, owner: str, name: str, scopes: tuple[Scope, ...], days: int | None) -> None:
     """Make a key and print it, alone on standard output."""
     async with _keys(settings) as keys:
         token, key = await keys.create(owner, name, scopes or SCOPES, timedelta(days=days) if days else None)

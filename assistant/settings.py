@@ -87,13 +87,17 @@ class _Words(click.ParamType):
 
 
 def _origin(text: str) -> str:
-    parts = urlsplit(text)
+    wrong = ValueError(f"{text!r} is no origin: give those such as https://chat.example, without a path.")
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise wrong from None
     if (
         parts.scheme not in ("http", "https")
         or not parts.netloc
-        or text.lower() != f"{parts.scheme}://{parts.netloc}".lower()
+        or f"{parts.scheme}://{parts.netloc}".lower() != text.lower()
     ):
-        raise ValueError(f"{text!r} is no origin: give those such as https://chat.example, without a path.")
+        raise wrong
     return text.lower()
 
 

@@ -140,6 +140,9 @@ def origin_is_allowed(origin: str | None, host: str, origins: tuple[str, ...]) -
 class TokenVerifier(Protocol):
     """Reads tokens that somebody else has signed."""
 
+    def check(self) -> None:
+        """Whether keys can be had at all; may block. Raises ``Unavailable``."""
+
     async def verify(self, token: str) -> Identity:
         """Whoever the token stands for.
 

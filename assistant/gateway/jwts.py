@@ -85,6 +85,9 @@ class JwtVerifier(TokenVerifier):
         self._algorithms = algorithms
         self._keys = keys
 
+    def check(self) -> None:
+        self._keys.find(None)
+
     async def verify(self, token: str) -> Identity:
         try:
             header = jwt.get_unverified_header(token)

@@ -42,7 +42,7 @@ class Shell:
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("ASSISTANT_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("ASSISTANT_ENGINE", "scripted")
     monkeypatch.setenv("ASSISTANT_SCRIPTED_DELAY_MS", "0")
     monkeypatch.setenv("COLUMNS", "200")
@@ -80,6 +80,23 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
         (("gateway", "--redis-url", "redis://127.0.0.1:1"), "Redis does not answer"),
         (("worker", "--redis-url", "redis://127.0.0.1:1"), "Redis does not answer"),
         (("chat", "--url", "ws://127.0.0.1:1/v1/ws", "hi"), "No assistant answers at ws://127.0.0.1:1/v1/ws"),
+        (("keys", "create"), "--owner"),
+        (("keys", "create", "--owner", "a b"), "An owner is 1 to 256 letters"),
+        (("keys", "create", "--owner", "ada", "--name", ""), "1 to 100 printable characters"),
+        (("keys", "create", "--owner", "ada", "--scope", "admin"), "--scope"),
+        (("keys", "create", "--owner", "ada", "--days", "0"), "--days"),
+        (("keys", "create", "--owner", "ada", "--days", "nan"), "--days"),
+        (("keys", "revoke"), "KEY"),
+        (("keys", "revoke", "nobody"), "There is no such key"),
+        (("keys", "list", "--redis-url", "redis://127.0.0.1:1"), "Redis does not answer"),
+        (("serve", "--jwt-issuer", "https://issuer.example"), "all of --jwt-issuer, --jwt-audience and --jwt-keys"),
+        (
+            ("serve", "--jwt-issuer", "i", "--jwt-audience", "a", "--jwt-keys", "http://issuer.example/keys"),
+            "neither a file nor an https:// URL",
+        ),
+        (("serve", "--jwt-issuer", "i", "--jwt-audience", "a", "--jwt-keys", "none.json"), "none.json"),
+        (("serve", "--jwt-algorithms", "HS256"), "'HS256' is not an algorithm that may be set"),
+        (("serve", "--origins", "chat.example"), "is no origin"),
         (("chat", "--url", "nonsense", "hi"), "No assistant answers at nonsense"),
     ],
 )
@@ -211,3 +228,19 @@ def test_as_a_program(tmp_path: Path) -> None:
     assert run.stdout == b""
     assert run.stderr.count(b"\n") == 1
     assert run.stderr.startswith(b"assistant: ")
+
+
+def test_keys_are_made_shown_once_listed_and_revoked(shell: Shell) -> None:
+    code, out, err = shell("keys", "create", "--owner", "ada", "--name", "laptop", "--scope", "read", "--days", "2")
+    token = out.strip()
+    assert (code, out) == (0, f"{token}\n"), "a script takes standard output for the key"
+    assert token.startswith("va_")
+    assert "not shown again" in err
+    assert token not in err
+    code, out, _ = shell("keys", "list")
+    assert all(word in out for word in ("laptop", "ada", "read", token[3:15]))
+    assert token[15:58] not in out
+    assert shell("keys", "revoke", token)[0] == 0
+    code, out, err = shell("keys", "list")
+    assert (code, out) == (0, "")
+    assert "keys create" in err

@@ -3,6 +3,7 @@ import importlib.util
 import shutil
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -128,3 +129,15 @@ def test_each_finding_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_path_with_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     show([Finding("disk", True, "free for /data/[old]/x")])
     assert "/data/[old]/x" in capsys.readouterr().out
+
+
+async def test_who_is_let_in(settings: Settings, tmp_path: Path) -> None:
+    assert (await findings(settings))["access"].text == "without a key from this machine"
+    assert (await findings(replace(settings, anonymous="never")))["access"].ok
+    open_to_all = (await findings(replace(settings, anonymous="anywhere", host="0.0.0.0")))["access"]  # noqa: S104
+    assert (open_to_all.ok, open_to_all.needed) == (False, False)
+    (tmp_path / "keys.json").write_text("{}", encoding="utf-8")
+    tokens = replace(settings, jwt_issuer="i", jwt_audience="a", jwt_keys=str(tmp_path / "keys.json"))
+    finding = (await findings(tokens))["access"]
+    assert (finding.ok, finding.text) == (False, "Tokens cannot be checked now. Try again.")
+    assert not (await findings(replace(settings, jwt_issuer="i")))["access"].ok

@@ -228,6 +228,9 @@ async def test_other_tokens_go_to_whoever_reads_them_and_end_with_time() -> None
     class Verifier:
         until = NOW + timedelta(seconds=1)
 
+        def check(self) -> None:
+            pass
+
         async def verify(self, token: str) -> Identity:
             return Identity(owner=f"jwt:{token}", expires_at=self.until)
 
