@@ -70,7 +70,7 @@ class _Folder(click.Path):
         return folder
 
 
-class _Words(click.ParamType):
+class _Words(click.ParamType[tuple[str, ...]]):
     """Words between commas, each of which is checked; a setting has them as a tuple."""
 
     name = "words"

@@ -4,13 +4,14 @@ import pytest
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from assistant.domain.access import Identity
+from assistant.domain.access import Identity, Scope, digest, write_key
 from assistant.domain.errors import InvalidRequest, Unavailable
 from assistant.gateway import auth
 from assistant.gateway.auth import Authenticator, Caller, Failures
 from assistant.service.keys import Keys
 from tests.assistant.fakes import NOW, FakeKeys, FixedClock
 
+CHAT: tuple[Scope, ...] = ("chat",)
 HERE = Caller(address="127.0.0.1", host="127.0.0.1:8000")
 AWAY = Caller(address="10.0.0.1", host="chat.example")
 
@@ -21,7 +22,8 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def made(keys: FakeKeys, days: float | None = None) -> str:
-    token, _ = await Keys(keys, FixedClock()).create("ada", "laptop", ("chat",), timedelta(days=days) if days else None)
+    lifetime = timedelta(days=days) if days else None
+    token, _ = await Keys(keys, FixedClock()).create("ada", "laptop", CHAT, lifetime)
     return token
 
 
@@ -154,7 +156,7 @@ async def test_a_key_is_its_owner_from_wherever_it_comes(caller: Caller) -> None
     keys = FakeKeys()
     token = await made(keys)
     identity = await Authenticator(keys, FixedClock(), anonymous="never").identify(token, caller)
-    assert (identity.owner, identity.key_id, identity.scopes) == ("ada", next(iter(keys.kept_keys)), {"chat"})
+    assert (identity.owner, identity.key_id, identity.scopes) == ("ada", next(iter(keys.kept_keys)), frozenset(CHAT))
 
 
 async def test_a_key_that_is_wrong_anywhere_is_nobody(caplog: pytest.LogCaptureFixture) -> None:
@@ -174,15 +176,11 @@ async def test_a_key_that_is_wrong_anywhere_is_nobody(caplog: pytest.LogCaptureF
 
 
 async def test_the_secret_of_a_known_key_is_compared() -> None:
-    from assistant.domain.access import write_key
-
     keys = FakeKeys()
     [forged, key_id], [true, same] = write_key(b"a name", bytes(32)), write_key(b"a name", b"\1" * 32)
     assert key_id == same
     await made(keys)
     known = next(iter(keys.kept_keys.values()))
-    from assistant.domain.access import digest
-
     await keys.add(known.model_copy(update={"key_id": key_id, "digest": digest(true)}))
     door = Authenticator(keys, FixedClock())
     assert (await door.identify(true, HERE)).key_id == key_id

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from assistant.domain.access import EVERYTHING
 from assistant.domain.errors import InvalidRequest, Unavailable
 from assistant.gateway import jwts
 from assistant.gateway.jwts import FileKeys, JwtVerifier, UrlKeys
@@ -77,7 +78,7 @@ def verifier(path: Path) -> JwtVerifier:
 async def test_a_token_of_the_issuer_for_us_is_its_subject(verifier: JwtVerifier) -> None:
     until = int(time.time()) + 300
     identity = await verifier.verify(token(exp=until))
-    assert (identity.owner, identity.scopes, identity.key_id) == ("jwt:ada", {"read", "chat"}, None)
+    assert (identity.owner, identity.scopes, identity.key_id) == ("jwt:ada", EVERYTHING, None)
     assert identity.expires_at == datetime.fromtimestamp(until + jwts.LEEWAY_SECONDS, UTC)
     assert (await verifier.verify(token(EC, "ES256", "e1"))).owner == "jwt:ada"
     assert (await verifier.verify(token(aud=["other", AUDIENCE]))).owner == "jwt:ada"
