@@ -6,6 +6,7 @@ import { Composer } from "./components/Composer";
 import { ConversationView } from "./components/ConversationView";
 import { Header } from "./components/Header";
 import { Banner } from "./components/Banner";
+import { Login } from "./components/Login";
 import { Welcome } from "./components/Welcome";
 import { useFileDrop, usePastedFiles } from "./files";
 import { readJson, remember } from "./memory";
@@ -43,16 +44,26 @@ export function App({ chat }: { chat: Chat }) {
     if (!isEmpty || snapshot.attachments.length > 0) chat.newConversation();
     composer.current?.focus();
   };
+  const logOut = (): void => {
+    // Loaded anew, the page holds nothing of whoever was here.
+    void chat.logOut().then((done) => done && location.reload());
+  };
 
   return (
     <div className="app" data-testid="drop-zone" data-dragging={dragging} {...handlers}>
-      <Header status={snapshot.status} onNew={startNew} />
+      <Header status={snapshot.status} onNew={startNew} onLogOut={chat.isLoggedIn ? logOut : null} />
       <ConversationView chat={chat} snapshot={snapshot} onEdit={edit}>
         {isEmpty && <Welcome onSuggest={suggest} onFiles={attach} />}
       </ConversationView>
       <footer className="dock">
-        <Banner chat={chat} snapshot={snapshot} />
-        <Composer ref={composer} chat={chat} snapshot={snapshot} draft={draft} onDraft={changeDraft} onFiles={attach} />
+        {snapshot.status.wantsKey ? (
+          <Login chat={chat} reason={snapshot.status.reason} />
+        ) : (
+          <>
+            <Banner chat={chat} snapshot={snapshot} />
+            <Composer ref={composer} chat={chat} snapshot={snapshot} draft={draft} onDraft={changeDraft} onFiles={attach} />
+          </>
+        )}
       </footer>
       {dragging && (
         <div className="drop-veil" aria-hidden="true">

@@ -7,8 +7,9 @@
 import { CommandError, Connection, type ConnectionOptions, type Status } from "./connection";
 import { type AnswerEntry, type Conversation, EMPTY, isRunning, reduce, type Action, runningTurn, type Submission, unanswered, type UserEntry } from "./conversation";
 import { uuid } from "./identifiers";
+import { logIn, logOut } from "./login";
 import { readJson, remember } from "./memory";
-import type { SessionEvent } from "./protocol";
+import { ANONYMOUS, type SessionEvent } from "./protocol";
 import { memoryCommands, memoryWords } from "./taught";
 import { FileRefused, upload } from "./upload";
 
@@ -170,6 +171,36 @@ export class Chat {
     this.cancelWhenKnown = false;
     this.update({ conversation: EMPTY, notice: null, stopping: false, sendWhenReady: false, announcement: "New conversation" });
     this.connection.switchSession(null);
+  }
+
+  // -- who is here
+
+  /** Whether there is anything to log out of. */
+  get isLoggedIn(): boolean {
+    return this.snapshot.status.state === "ready" && ![null, ANONYMOUS].includes(this.connection.owner);
+  }
+
+  /** Log in and connect. Null when the key was taken, otherwise why not. */
+  async logIn(key: string): Promise<string | null> {
+    const why = await logIn(key);
+    if (why === null) this.connection.wake();
+    return why;
+  }
+
+  /** Connect as nobody; a key that the browser still has is forgotten. */
+  async goWithoutKey(): Promise<void> {
+    if (await logOut()) this.connection.wake();
+  }
+
+  /** Forget the key and all that this browser keeps of its owner; true when it is done, and the page is to be loaded anew. */
+  async logOut(): Promise<boolean> {
+    if (!(await logOut())) {
+      this.notify("The server does not answer: you are still logged in. Try again.");
+      return false;
+    }
+    this.connection.stop();
+    for (const name of ["session", "draft", "unsent"] as const) remember(name, null);
+    return true;
   }
 
   dismissNotice(): void {

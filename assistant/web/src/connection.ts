@@ -27,6 +27,8 @@ export interface Status {
   reason?: string;
   /** It will not try again by itself. */
   stopped?: boolean;
+  /** It would be let in with a key, or with another one. */
+  wantsKey?: boolean;
 }
 
 /** The server refused a command. */
@@ -87,6 +89,8 @@ const DEFAULT_LIMITS: Limits = { image_bytes: 10 * 1024 * 1024, image_pixels: 25
 
 export class Connection {
   limits: Limits = DEFAULT_LIMITS;
+  /** Whoever the server says we are. */
+  owner: string | null = null;
   status: Status = { state: "connecting" };
   /** Grows with each socket: what was begun on one is not gone on with on the next. */
   generation = 0;
@@ -223,8 +227,13 @@ export class Connection {
     this.heartbeatMs = (hello.heartbeat_seconds || DEFAULT_HEARTBEAT_S) * 1000;
     this.transmit(
       { type: "auth", token: null, client: { name: "web", version: __APP_VERSION__ } },
-      { done: () => this.open(false), failed: (error) => this.handshakeFailed(error) },
+      { done: (ack) => this.letIn(ack), failed: (error) => this.handshakeFailed(error) },
     );
+  }
+
+  private letIn(ack: Ack): void {
+    this.owner = ack.owner ?? null;
+    this.open(false);
   }
 
   private open(replaced: boolean): void {
@@ -259,8 +268,8 @@ export class Connection {
 
   private handshakeFailed(error: Error): void {
     if (error instanceof ConnectionLost) return; // The close handler has the word.
-    const { retryAfter } = error as CommandError;
-    if (retryAfter === null) return this.halt(error.message);
+    const { retryAfter, code } = error as CommandError;
+    if (retryAfter === null) return this.halt(error.message, code.startsWith("auth_"));
     this.drop();
     this.retry(retryAfter * 1000, error.message);
   }
@@ -289,7 +298,7 @@ export class Connection {
 
   private lost(code: number, reason: string): void {
     this.drop();
-    if (code === CLOSE.revoked) return this.halt(reason || "Access to this server was withdrawn.");
+    if (code === CLOSE.revoked) return this.halt(`Your key no longer holds (${reason || "revoked"}). Log in with another.`, true);
     if (code === CLOSE.protocolError || code === CLOSE.policy)
       return this.halt(reason ? `The server ended the connection: ${reason}` : "The server ended the connection.");
     if (code === CLOSE.restart && this.attempt === 0) {
@@ -308,9 +317,9 @@ export class Connection {
     this.retryTimer = setTimeout(() => this.start(), delayMs);
   }
 
-  private halt(reason: string): void {
+  private halt(reason: string, wantsKey = false): void {
     this.drop();
-    this.setStatus({ state: "offline", reason, stopped: true });
+    this.setStatus({ state: "offline", reason, stopped: true, ...(wantsKey && { wantsKey }) });
   }
 
   /** Let go of the socket; unanswered requests fail, reliable ones wait for the next. */

@@ -7,6 +7,8 @@
 
 export const PROTOCOL_VERSION = 1;
 export const SUBPROTOCOL = "assistant.v1";
+/** The owner of whoever is let in without a key. */
+export const ANONYMOUS = "anonymous";
 
 /** Close codes that change what the client does next; any other code means: back off and resume. */
 export const CLOSE = {
@@ -150,6 +152,7 @@ export interface Remembered {
 export interface Ack {
   type: "ack";
   id: string;
+  owner?: string;
   session_id?: string;
   cursor?: Cursor;
   turn_id?: string;

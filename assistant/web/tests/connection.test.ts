@@ -41,6 +41,20 @@ describe("handshake", () => {
     expect(told.statuses.at(-1)).toEqual({ state: "offline", reason: "unauthorized!", stopped: true });
   });
 
+  it.each(["auth_required", "auth_invalid", "auth_expired"])("asks for a key on %s", (code) => {
+    const { socket, told } = connect();
+    socket().say({ type: "hello", protocol: 1, heartbeat_seconds: 15, limits: {} });
+    socket().refuse("auth", code);
+    expect(told.statuses.at(-1)).toEqual({ state: "offline", reason: `${code}!`, stopped: true, wantsKey: true });
+  });
+
+  it("knows who it is", () => {
+    const { connection, socket } = connect();
+    socket().say({ type: "hello", protocol: 1, heartbeat_seconds: 15, limits: {} });
+    socket().ack("auth", { owner: "ada" });
+    expect(connection.owner).toBe("ada");
+  });
+
   it("stops on another protocol version", () => {
     const { socket, told } = connect();
     socket().say({ type: "hello", protocol: 2, heartbeat_seconds: 15, limits: {} });

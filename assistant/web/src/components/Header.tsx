@@ -3,7 +3,14 @@ import { LogoIcon, NewIcon } from "./Icons";
 
 const WORDS: Record<Status["state"], string> = { connecting: "Connecting", ready: "Connected", offline: "Offline" };
 
-export function Header({ status, onNew }: { status: Status; onNew: () => void }) {
+interface Props {
+  status: Status;
+  onNew: () => void;
+  /** Null where nobody is logged in. */
+  onLogOut: (() => void) | null;
+}
+
+export function Header({ status, onNew, onLogOut }: Props) {
   return (
     <header className="header">
       <h1 className="brand">
@@ -18,6 +25,11 @@ export function Header({ status, onNew }: { status: Status; onNew: () => void })
         <NewIcon />
         <span className="wide-only">New conversation</span>
       </button>
+      {onLogOut && (
+        <button type="button" className="quiet" data-testid="log-out" onClick={onLogOut}>
+          Log out
+        </button>
+      )}
     </header>
   );
 }
