@@ -7,6 +7,7 @@ host that is asked is a name of this machine too (a rebound DNS name is not), an
 
 import asyncio
 import ipaddress
+import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from assistant.domain.errors import InvalidRequest
 from assistant.ports.keys import KeyStore
 from assistant.ports.surroundings import Clock
 
+log = logging.getLogger(__name__)
 Anonymous = Literal["loopback", "anywhere", "never"]
 KEY_PREFIX = "va_"
 MOST_ADDRESSES = 10_000
@@ -182,7 +184,8 @@ class Authenticator:
             return self._nobody(caller)
         try:
             return await self._owner_of(token)
-        except InvalidRequest:
+        except InvalidRequest as error:
+            log.info("not let in from %s: %s", caller.address, error.code)
             await asyncio.sleep(self._failures.wait(caller.address))
             raise
 

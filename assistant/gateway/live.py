@@ -5,7 +5,7 @@ import logging
 from typing import Protocol
 
 from assistant.domain.access import Identity
-from assistant.domain.errors import Unavailable
+from assistant.domain.errors import Unavailable, trace
 from assistant.ports.keys import KeyStore
 from assistant.ports.surroundings import Clock
 
@@ -52,6 +52,8 @@ class LiveSockets:
                     await self._look()
                 except Unavailable:  # nothing is read or written meanwhile either
                     log.warning("the store does not answer: revoked keys are looked for later")
+                except Exception as error:  # whatever it is: revoked keys are looked for again
+                    log.error("revoked keys could not be looked for: %s", trace(error))
 
     async def _look(self) -> None:
         now = self._clock.now()
@@ -65,6 +67,7 @@ class LiveSockets:
                 self._end(peer, "token revoked")
 
     def _end(self, peer: Dismissable, reason: str) -> None:
+        log.info("a socket is closed: %s", reason)
         self.discard(peer)
         ending = asyncio.create_task(peer.dismiss(reason), name="dismiss")
         self._endings.add(ending)

@@ -40,9 +40,15 @@ def find_server() -> Path | None:
 
 
 def running_url(folder: Path) -> str | None:
-    """URL of the server that another process runs on a folder, or None."""
+    """URL of the server that another process runs on a folder, or None.
+
+    After a crash the name of its socket is still there, and may be a stranger's by now: both have to have
+    one owner.
+    """
     try:
         socket = Path((folder / "socket").read_text(encoding="utf-8"))
+        if socket.stat().st_uid != folder.stat().st_uid:
+            return None
     except OSError:
         return None
     return f"unix://{socket}" if _answers(socket) else None
@@ -127,6 +133,7 @@ class EmbeddedRedis:
 
     def _clean(self) -> None:
         if self._lock is not None:
+            (self._folder / "socket").unlink(missing_ok=True)
             self._lock.close()
         shutil.rmtree(self._runtime, ignore_errors=True)
 

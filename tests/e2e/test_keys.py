@@ -9,11 +9,15 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from assistant.client import Client, ClientError, ServerRefused
+from assistant.gateway.jwts import LEEWAY_SECONDS
 from assistant.gateway.wire import SUBPROTOCOL
 from tests import pictures
 from tests.conftest import Server, Start
@@ -138,12 +142,19 @@ def _status(url: str, headers: dict[str, str]) -> int:
 
 
 async def test_a_cookie_opens_the_socket_of_its_own_pages_only(server: Server, operator: Operator) -> None:
-    cookie = {"Cookie": f"assistant-{server.port}={operator.create('ada')}"}
-    own = {"Origin": server.url, **cookie}
-    async with connect(server.socket_url, additional_headers=own, subprotocols=[SUBPROTOCOL]) as socket:
-        await socket.recv()
-        await socket.send('{"type":"auth","id":"1"}')
-        assert json.loads(await socket.recv())["owner"] == "ada"
+    token = await asyncio.to_thread(operator.create, "ada")
+    cookie = {"Cookie": f"assistant-{server.port}={token}"}
+    for headers in ({"Origin": server.url, **cookie}, {"Authorization": f"Bearer {token}"}):
+        async with connect(server.socket_url, additional_headers=headers, subprotocols=[SUBPROTOCOL]) as socket:
+            await socket.recv()
+            await socket.send('{"type":"auth","id":"1"}')
+            assert json.loads(await socket.recv())["owner"] == "ada"
+    for origin in ("https://evil.example", "null", server.url.replace("http", "https", 1) + "1"):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(
+                server.socket_url, additional_headers={"Origin": origin, **cookie}, subprotocols=[SUBPROTOCOL]
+            )
+        assert refused.value.response.status_code == 403
 
 
 async def test_no_key_is_in_the_log_or_in_the_data_folder(
@@ -166,3 +177,31 @@ async def test_no_key_is_in_the_log_or_in_the_data_folder(
     said, logged = await asyncio.to_thread(server.process.communicate, timeout=30)
     assert "connection open" in logged, "nothing was logged: this test proves nothing"
     assert token[15:58] not in said + logged
+
+
+async def test_a_token_of_a_provider_is_let_in_with_its_own_things(start: Start, tmp_path: Path) -> None:
+    """Through the settings of the program; what is wrong with tokens is tried in ``gateway/test_jwts``."""
+    signer = rsa.generate_private_key(65537, 2048)
+    keys = {"keys": [{**RSAAlgorithm.to_jwk(signer.public_key(), as_dict=True), "kid": "1"}]}
+    (tmp_path / "keys.json").write_text(json.dumps(keys), encoding="utf-8")
+    tokens = {"ISSUER": "https://login.example/", "AUDIENCE": "assistant", "KEYS": str(tmp_path / "keys.json")}
+    environment = {f"ASSISTANT_JWT_{name}": value for name, value in tokens.items()}
+    server = await asyncio.to_thread(lambda: start("serve", "--engine", "scripted", environment=environment))
+
+    def token(audience: str = "assistant", seconds: float = 600) -> str:
+        claims = {"iss": "https://login.example/", "aud": audience, "sub": "ada", "exp": int(time.time() + seconds)}
+        return jwt.encode(claims, signer, "RS256", headers={"kid": "1"})
+
+    brief = 3.0 - LEEWAY_SECONDS
+    async with (
+        asyncio.timeout(60),
+        Raw(server.socket_url, authenticate=False) as client,
+        Raw(server.socket_url, authenticate=False) as ending,
+        Raw(server.socket_url, authenticate=False) as wrong,
+    ):
+        assert (await ending.command("auth", token=token(seconds=brief)))["owner"] == "jwt:ada"
+        assert (await client.command("auth", token=token()))["owner"] == "jwt:ada"
+        assert (await wrong.command("auth", token=token("another")))["code"] == "auth_invalid"
+        assert (await ending.command("session.open"))["type"] == "ack"
+        assert await closed(ending.socket) == 4001, "a token that expires closes what is open under it"
+        assert (await client.command("ping"))["type"] == "pong"
