@@ -42,8 +42,7 @@ def find_server() -> Path | None:
 def running_url(folder: Path) -> str | None:
     """URL of the server that another process runs on a folder, or None.
 
-    After a crash the name of its socket is still there, and may be a stranger's by now: both have to have
-    one owner.
+    After a crash the name of its socket is still there, and may be a stranger's by now: both have to have one owner.
     """
     try:
         socket = Path((folder / "socket").read_text(encoding="utf-8"))
