@@ -10,7 +10,6 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
 from websockets.asyncio.server import ServerConnection
 
 from assistant.clock import SystemClock
@@ -33,13 +32,14 @@ from assistant.settings import Settings
 from assistant.stores.api_keys import RedisKeys
 from assistant.stores.bells import Bells
 from assistant.stores.blobs import FolderBlobs, RedisBlobs
-from assistant.stores.connection import check, connect
+from assistant.stores.connection import open_client
 from assistant.stores.conversations import RedisConversations
 from assistant.stores.embedded import EmbeddedRedis, running_url
 from assistant.stores.health import RedisHealth
 from assistant.stores.memories import RedisMemories
 from assistant.stores.pictures import RedisPictures
 from assistant.stores.queue import RedisQueue
+from assistant.stores.sweeper import Sweeper
 from assistant.tools import all_tools
 
 Say = Callable[[str], None]
@@ -55,6 +55,7 @@ class Stores:
     memories: RedisMemories
     keys: RedisKeys
     health: RedisHealth
+    sweeper: Sweeper
 
 
 def load_prompts() -> dict[str, Prompt]:
@@ -92,9 +93,8 @@ async def open_stores(url: str, blob_folder: Path | None) -> AsyncIterator[Store
     """
     clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        client = connect(url)
+        client = await open_client(url)
         stack.push_async_callback(client.aclose)
-        await check(client)
         bells = Bells(client)
         stack.push_async_callback(bells.close)
         blobs: BlobStore = FolderBlobs(blob_folder) if blob_folder else await _redis_blobs(url, stack)
@@ -105,11 +105,12 @@ async def open_stores(url: str, blob_folder: Path | None) -> AsyncIterator[Store
             RedisMemories(client),
             RedisKeys(client, bells),
             RedisHealth(client),
+            Sweeper(client),
         )
 
 
 async def _redis_blobs(url: str, stack: contextlib.AsyncExitStack) -> RedisBlobs:
-    binary: Redis = connect(url, decode=False)
+    binary = await open_client(url, decode=False)
     stack.push_async_callback(binary.aclose)
     return RedisBlobs(binary)
 
@@ -171,7 +172,7 @@ def make_verifier(settings: Settings) -> TokenVerifier | None:
 
 @contextlib.asynccontextmanager
 async def running_worker(engine: Engine, stores: Stores) -> AsyncIterator[asyncio.Task[None]]:
-    """A worker with its engine; the value is its task, which never ends by itself."""
+    """A worker with its engine, and a sweeper; the value is the worker's task, which never ends by itself."""
     prompts = load_prompts()
     runner = TurnRunner(
         engine,
@@ -185,11 +186,13 @@ async def running_worker(engine: Engine, stores: Stores) -> AsyncIterator[asynci
     )
     name = f"{socket.gethostname()}-{os.getpid()}"
     task = asyncio.create_task(Worker(name, engine.info, stores.queue, runner).run(), name="worker")
+    sweeping = asyncio.create_task(stores.sweeper.run(), name="sweeper")
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for each in (task, sweeping):
+            each.cancel()
+        await asyncio.gather(task, sweeping, return_exceptions=True)
         await engine.close()
 
 

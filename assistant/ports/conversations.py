@@ -55,7 +55,7 @@ class ConversationStore(Protocol):
         """The cursor after the last event."""
 
     async def submit(self, owner: str, session_id: str, submission: Submission) -> Accepted:
-        """Append the user's message and queue its turn, in one atomic step.
+        """Append the user's message and queue its turn. Until both are done, nothing is promised; sent again, both are.
 
         Raises:
             NotFound: no such session of this owner.

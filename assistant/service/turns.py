@@ -63,7 +63,10 @@ class TurnRunner:
         outcome = Outcome()
         async with DeltaWriter(self._queue, claim) as deltas:
             if claim.attempt > MOST_ATTEMPTS:
-                outcome.fail("attempts_exhausted", f"No worker finished this answer in {MOST_ATTEMPTS} attempts.")
+                outcome.fail(
+                    "attempts_exhausted",
+                    f"No worker finished this answer in {MOST_ATTEMPTS} attempts. Send the message again.",
+                )
             else:
                 messages = await self._conversations.messages(claim.session_id)
                 history = conversation_until(claim.turn_id, messages)

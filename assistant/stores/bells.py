@@ -49,6 +49,7 @@ class Bells:
     """All bells of this process, by channel."""
 
     def __init__(self, client: Redis) -> None:
+        self._redis = client
         self._pubsub: PubSub = client.pubsub()
         self._bells: dict[str, set[RingingBell]] = {}
         self._listener: asyncio.Task[None] | None = None
@@ -93,13 +94,19 @@ class Bells:
             except (RedisError, OSError):
                 await asyncio.sleep(0.2)
                 with contextlib.suppress(RedisError, OSError):
-                    await self._subscribe_again()
+                    await self._connect_again()
                 continue
             if message is not None and message["type"] in ("message", "subscribe"):
                 # The confirmation of a subscription rings too: something may have come just before it.
                 entry = _entry(message["data"]) if message["type"] == "message" else None
                 for bell in self._bells.get(message["channel"], ()):
                     bell.ring(entry)
+
+    async def _connect_again(self) -> None:
+        """Of a cluster, the node that was listened to may be gone for good: another is chosen."""
+        before, self._pubsub = self._pubsub, self._redis.pubsub()
+        await before.aclose()  # type: ignore[no-untyped-call]
+        await self._subscribe_again()
 
     async def _subscribe_again(self) -> None:
         if self._bells:

@@ -11,12 +11,12 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 
 from assistant.domain.errors import Unavailable
 
@@ -96,6 +96,32 @@ def connect(url: str, *, decode: bool = True) -> Redis:
         socket_connect_timeout=5.0,
         health_check_interval=15,
     )
+
+
+async def open_client(url: str, *, decode: bool = True) -> Redis:
+    """A client that has found a server: of its whole cluster, where it is a node of one. Raises as ``check`` does.
+
+    A client of a cluster has the methods of any other. It follows slots that moved, and repeats nothing else.
+    """
+    client = connect(url, decode=decode)
+    await check(client)
+    if not (await client.info("cluster")).get("cluster_enabled"):
+        return client
+    await client.aclose()
+    try:
+        cluster = RedisCluster.from_url(
+            url,
+            decode_responses=decode,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=MOST_CONNECTIONS,
+            socket_timeout=None,
+            socket_connect_timeout=5.0,
+            health_check_interval=15,
+        )
+        await cluster.initialize()
+    except (RedisClusterException, RedisError, OSError) as error:
+        raise Unavailable("redis_cluster", f"This Redis is part of a cluster that cannot be used: {error}") from error
+    return cast("Redis", cluster)
 
 
 async def check(client: Redis) -> str:

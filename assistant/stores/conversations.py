@@ -20,6 +20,7 @@ from assistant.ports.surroundings import Clock
 from assistant.stores import keys
 from assistant.stores.bells import Bells
 from assistant.stores.connection import Entries, Script, entries, reporting
+from assistant.stores.jobs import Jobs
 
 MOST_WAITING_TURNS = 4
 SESSION_NOT_FOUND = NotFound("session_not_found", "There is no such conversation. Open a new one.")
@@ -36,6 +37,7 @@ class RedisConversations(ConversationStore):
     def __init__(self, client: Redis, bells: Bells, clock: Clock, *, ttl_seconds: int = 30 * 86400) -> None:
         self._redis = client
         self._bells = bells
+        self._jobs = Jobs(client)
         self._clock = clock
         self._ttl = ttl_seconds
         self._submit = Script.named("submit")
@@ -77,7 +79,6 @@ class RedisConversations(ConversationStore):
                 keys.idem(session_id),
                 keys.pending(session_id),
                 keys.turn(session_id, turn_id),
-                keys.JOBS,
             ],
             [
                 owner,
@@ -95,7 +96,10 @@ class RedisConversations(ConversationStore):
                 keys.bell(session_id),
             ],
         )
-        return _accepted(answer)
+        accepted, unclaimed = _accepted(answer)
+        if unclaimed:
+            await self._jobs.put(session_id, unclaimed)
+        return accepted
 
     async def cancel(self, owner: str, session_id: str, turn_id: str, seen_chars: int) -> None:
         names = [keys.meta(session_id), keys.turn(session_id, turn_id)]
@@ -134,10 +138,11 @@ def _queued_head(turn_id: str) -> str:
     return TurnQueued(turn_id=turn_id, position=1).to_json().removesuffix(',"position":1}')
 
 
-def _accepted(answer: list[str]) -> Accepted:
+def _accepted(answer: list[str]) -> tuple[Accepted, str]:
+    """What was accepted, and the session's turn that nobody has claimed, if there is one."""
     match answer:
-        case ["accepted" | "duplicate" as outcome, turn_id, message_id]:
-            return Accepted(turn_id, message_id, duplicate=outcome == "duplicate")
+        case ["accepted" | "duplicate" as outcome, turn_id, message_id, unclaimed]:
+            return Accepted(turn_id, message_id, duplicate=outcome == "duplicate"), unclaimed
         case ["conflict"]:
             raise Conflict(
                 "client_message_id_reused",

@@ -3,19 +3,21 @@
 ======================== ======= ======================================================================
 key                      kind    holds
 ======================== ======= ======================================================================
-va:{c:ID}:meta           hash    owner, epoch, seq, active turn, created, summary
+va:{c:ID}:meta           hash    owner, epoch, seq, active turn, that turn until it is claimed, created,
+                                 summary
 va:{c:ID}:events         stream  what lasts: messages, tool events, ends of turns; ids are ``seq-0``
 va:{c:ID}:live           stream  deltas and progress, ids from the same count; in memory only, gone an hour
                                  after the last
 va:{c:ID}:idem           hash    client message id -> body hash, turn id, message id
 va:{c:ID}:pending        list    turns that wait for the active one
-va:{c:ID}:turn:TURN      hash    status, fence, attempts, options, cancel
+va:{c:ID}:turn:TURN      hash    status, fence, attempts, job, options, cancel
 va:{o:OWNER}:image:ID    hash    a picture of this owner
 va:{o:OWNER}:source:SHA  string  id of the picture that was sent with this hash
 va:{o:OWNER}:memory      hash    memory id -> what this owner has taught
 va:{o:OWNER}:styles      hash    memory id -> encoder, and what it made of the picture (base64)
 va:{q}:jobs              stream  turns to run; consumer group ``workers``
 va:{k}:keys              hash    id of an API key -> owner, name, scopes, expiry and the SHA-256 of the key
+va:{q}:sweeper           string  there while a worker looks for lost jobs, or has just done so
 va:blob:SHA              string  bytes of a picture, where roles are split over machines
 ======================== ======= ======================================================================
 """
@@ -25,10 +27,16 @@ GROUP = "workers"
 API_KEYS = "va:{k}:keys"
 REVOKED = "va:{k}:bell"
 """Channel that rings when a key is revoked."""
+SWEEPER = "va:{q}:sweeper"
 
 
 def meta(session_id: str) -> str:
     return f"va:{{c:{session_id}}}:meta"
+
+
+def session_of(meta_name: str) -> str:
+    """The session whose ``meta`` has this name."""
+    return meta_name.removeprefix("va:{c:").removesuffix("}:meta")
 
 
 def events(session_id: str) -> str:

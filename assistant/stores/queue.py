@@ -1,6 +1,6 @@
-"""The queue of turns in Redis: a stream with a consumer group, leases and fences.
+"""The queue of turns in Redis: jobs, leases and fences.
 
-A worker that stops in the middle leaves its turn in the group's pending list; once the lease is over another takes it,
+A worker that stops in the middle leaves its job behind (see ``jobs``); once the lease is over another takes the turn,
 goes on from the text already sent, and the late writer is refused by its fence.
 """
 
@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from assistant.clock import rfc3339
 from assistant.domain.events import (
+    ErrorInfo,
     Event,
     MessageCreated,
     ToolCalled,
@@ -29,9 +30,11 @@ from assistant.ports.queue import Claim, LostClaim, TurnQueue
 from assistant.ports.surroundings import Clock
 from assistant.stores import keys
 from assistant.stores.bells import Bells
-from assistant.stores.connection import BLOCK_SECONDS, Script, entries, raise_if_cancelled, reporting
+from assistant.stores.connection import Script, entries, raise_if_cancelled, reporting
+from assistant.stores.jobs import Jobs
 
 _LASTING = (MessageCreated, TurnStarted, ToolCalled, ToolFinished, TurnFinished)
+_LOST = ErrorInfo(code="turn_lost", message="The store has lost what was asked. Send the message again.")
 
 
 @reporting
@@ -54,13 +57,14 @@ class RedisQueue(TurnQueue):
     ) -> None:
         self._redis = client
         self._bells = bells
+        self._jobs = Jobs(client, idle_seconds=lease_seconds / 3)
         self._clock = clock
         self._lease = int(lease_seconds * 1000)
         self._ttl = ttl_seconds
         self._claim, self._append, self._finish = map(Script.named, ("claim", "append", "finish"))
 
     async def claim(self, worker: str, engine: EngineInfo, wait: float) -> Claim | None:
-        job = await self._abandoned(worker) or await self._next(worker, wait)
+        job = await self._jobs.take(worker, wait)
         if job is None:
             return None
         job_id, session_id, turn_id = job
@@ -72,11 +76,15 @@ class RedisQueue(TurnQueue):
                 keys.events(session_id),
                 keys.live(session_id),
                 keys.turn(session_id, turn_id),
+                keys.pending(session_id),
             ],
             [
                 session_id,
+                turn_id,
+                job_id,
                 rfc3339(self._clock.now()),
                 started.to_json().replace(',"attempt":1,"restart":false', "", 1),
+                TurnFinished(turn_id=turn_id, status="failed", error=_LOST).to_json(),
                 self._lease,
                 keys.bell(session_id),
             ],
@@ -93,9 +101,8 @@ class RedisQueue(TurnQueue):
                     options=TurnOptions.model_validate_json(options),
                     committed=await self._committed(session_id, turn_id) if int(attempt) > 1 else "",
                 )
-            case ["gone"]:
-                await self._redis.xack(keys.JOBS, keys.GROUP, job_id)
-                await self._redis.xdel(keys.JOBS, job_id)
+            case ["over", following]:
+                await self._jobs.settle(job_id, session_id, following)
         return None
 
     async def append(self, claim: Claim, events: Sequence[Event]) -> None:
@@ -120,20 +127,18 @@ class RedisQueue(TurnQueue):
             keys.events(claim.session_id),
             self._turn(claim),
             keys.pending(claim.session_id),
-            keys.JOBS,
         ]
         arguments: list[str | int] = [
             claim.session_id,
             claim.fence,
             rfc3339(self._clock.now()),
             status,
-            claim.job_id,
-            keys.GROUP,
             self._ttl,
             keys.bell(claim.session_id),
             *(event.to_json() for event in events),
         ]
-        _unless_lost(await self._finish.run(self._redis, names, arguments))
+        _, following = _unless_lost(await self._finish.run(self._redis, names, arguments))
+        await self._jobs.settle(claim.job_id, claim.session_id, following)
 
     @asynccontextmanager
     async def watch_cancel(self, claim: Claim) -> AsyncIterator[Bell]:
@@ -143,36 +148,6 @@ class RedisQueue(TurnQueue):
 
     def _turn(self, claim: Claim) -> str:
         return keys.turn(claim.session_id, claim.turn_id)
-
-    async def _next(self, worker: str, wait: float) -> tuple[str, str, str] | None:
-        """The next new job: its id, session and turn."""
-        block = int(min(wait, BLOCK_SECONDS) * 1000)
-        try:
-            answer = await self._redis.xreadgroup(keys.GROUP, worker, {keys.JOBS: ">"}, count=1, block=max(block, 1))
-        except ResponseError as error:
-            if "NOGROUP" not in str(error):
-                raise
-            await self._make_group()
-            return None
-        return next((_job(entry) for _, jobs in entries(answer) for entry in entries(jobs)), None)
-
-    async def _abandoned(self, worker: str) -> tuple[str, str, str] | None:
-        """A job whose worker has been silent for longer than a lease."""
-        try:
-            answer = await self._redis.xautoclaim(keys.JOBS, keys.GROUP, worker, self._lease, count=1)
-        except ResponseError as error:
-            if "NOGROUP" not in str(error):
-                raise
-            await self._make_group()
-            return None
-        return next((_job(entry) for entry in entries(answer[1]) if entry[1]), None)
-
-    async def _make_group(self) -> None:
-        try:
-            await self._redis.xgroup_create(keys.JOBS, keys.GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
 
     async def _committed(self, session_id: str, turn_id: str) -> str:
         """Text of this turn's deltas so far."""
@@ -201,12 +176,7 @@ class _CancelBell(Bell):
                 return []
 
 
-def _job(entry: tuple[str, dict[str, str]]) -> tuple[str, str, str]:
-    """Id, session and turn of an entry of the queue."""
-    job_id, fields = entry
-    return job_id, fields["s"], fields["t"]
-
-
-def _unless_lost(answer: list[str]) -> None:
+def _unless_lost(answer: list[str]) -> list[str]:
     if answer == ["lost"]:
         raise LostClaim
+    return answer

@@ -1,9 +1,6 @@
-"""The contract of the stores (conversations, turns, pictures, memories): on the private Redis and on Debian's."""
+"""The contract of the stores (conversations, turns, pictures, memories): on Valkey, Redis and Redis Cluster."""
 
 import asyncio
-import shutil
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,35 +23,18 @@ from assistant.stores import conversations as conversations_module
 from assistant.stores import keys
 from assistant.stores import memories as memories_module
 from assistant.stores.bells import Bells
-from assistant.stores.connection import connect
+from assistant.stores.connection import connect, open_client
 from assistant.stores.queue import RedisQueue
+from tests import servers
 
 ENGINE = EngineInfo("test", "test-1", context_tokens=100, default_max_tokens=10, slots=1)
 OWNER = "anonymous"
 
 
-@pytest.fixture(scope="module")
-def debian_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Debian's redis-server over TCP, as an operator runs it."""
-    server = shutil.which("redis-server")
-    if server is None:
-        raise RuntimeError("redis-server is missing: apt-get install redis-server")
-    socket = tmp_path_factory.mktemp("debian") / "redis.sock"
-    process = subprocess.Popen(
-        [server, "--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(socket.parent)],
-        stdout=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 10
-    while not socket.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    yield f"unix://{socket}"
-    process.terminate()
-    process.wait()
-
-
-@pytest.fixture(params=["embedded", "debian"])
-def url(request: pytest.FixtureRequest) -> str:
-    return str(request.getfixturevalue("redis_url" if request.param == "embedded" else "debian_redis_url"))
+@pytest.fixture(scope="module", params=servers.KINDS)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.running(tmp_path_factory.mktemp(request.param), request.param) as url:
+        yield url
 
 
 @pytest.fixture(params=["folder", "redis"])
@@ -294,10 +274,11 @@ class _impatient:
     """A queue whose leases are short."""
 
     def __init__(self, url: str) -> None:
-        self._client = connect(url)
-        self._bells = Bells(self._client)
+        self._url = url
 
     async def __aenter__(self) -> RedisQueue:
+        self._client = await open_client(self._url)
+        self._bells = Bells(self._client)
         return RedisQueue(self._client, self._bells, SystemClock(), lease_seconds=0.1)
 
     async def __aexit__(self, *_: object) -> None:

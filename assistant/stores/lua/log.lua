@@ -42,6 +42,13 @@ local function holds(turn, fence)
   return state[1] == fence and state[2] == 'running' and state[3] == server_run()
 end
 
+-- Make the turn that waits longest the active one; it, or nothing, which nobody has claimed yet.
+local function begin_next(meta, pending)
+  local following = redis.call('LPOP', pending) or ''
+  redis.call('HSET', meta, 'active', following, 'unclaimed', following)
+  return following
+end
+
 local function milliseconds()
   local now = redis.call('TIME')
   return now[1] * 1000 + math.floor(now[2] / 1000)

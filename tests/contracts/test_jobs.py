@@ -1,0 +1,227 @@
+"""Turns are run whatever dies between a conversation and the stream of jobs: on Valkey, Redis and Redis Cluster."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis
+
+from assistant.bootstrap import Stores, open_stores
+from assistant.clock import SystemClock
+from assistant.domain.errors import Unavailable
+from assistant.domain.events import Event, MessageCreated, TurnDelta, TurnFinished, read_event
+from assistant.domain.messages import Message, TextPart
+from assistant.domain.turns import Submission
+from assistant.engines.scripted import ScriptedEngine
+from assistant.ports.engine import EngineInfo
+from assistant.ports.queue import Claim
+from assistant.service.turns import MOST_ATTEMPTS, TurnRunner
+from assistant.stores import keys
+from assistant.stores.bells import Bells
+from assistant.stores.connection import entries, open_client
+from assistant.stores.jobs import Jobs
+from assistant.stores.queue import RedisQueue
+from assistant.stores.sweeper import Sweeper
+from tests import servers
+
+ENGINE = EngineInfo("test", "test-1", context_tokens=100, default_max_tokens=10, slots=1)
+OWNER = "anonymous"
+LEASE = 0.15
+
+
+@pytest.fixture(scope="module", params=servers.KINDS)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.running(tmp_path_factory.mktemp(request.param), request.param) as url:
+        yield url
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[Redis]:
+    opened = await open_client(url)
+    await opened.flushall()
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+async def stores(client: Redis, url: str) -> AsyncIterator[Stores]:
+    async with open_stores(url, None) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def queue(client: Redis) -> AsyncIterator[RedisQueue]:
+    """With short leases."""
+    bells = Bells(client)
+    yield RedisQueue(client, bells, SystemClock(), lease_seconds=LEASE)
+    await bells.close()
+
+
+async def submit(stores: Stores, session: str, key: str = "c-1") -> str:
+    accepted = await stores.conversations.submit(OWNER, session, Submission(client_message_id=key, text="hello"))
+    return accepted.turn_id
+
+
+async def session_with(stores: Stores, *client_message_ids: str) -> tuple[str, list[str]]:
+    session, _ = await stores.conversations.create(OWNER)
+    return session, [await submit(stores, session, key) for key in client_message_ids]
+
+
+async def claimed(queue: RedisQueue, wait: float = 0.1) -> Claim:
+    async with asyncio.timeout(10):
+        while (claim := await queue.claim("w", ENGINE, wait)) is None:
+            pass
+    return claim
+
+
+async def finish(queue: RedisQueue, claim: Claim, text: str = "done") -> None:
+    message = Message(
+        message_id="m_reply",
+        role="assistant",
+        parts=(TextPart(text=text),),
+        turn_id=claim.turn_id,
+        created_at=SystemClock().now(),
+    )
+    events: list[Event] = [MessageCreated(message=message), TurnFinished(turn_id=claim.turn_id, status="completed")]
+    await queue.finish(claim, events, "completed")
+
+
+async def ends(stores: Stores, session: str) -> list[TurnFinished]:
+    events = [read_event(entry.json).event for entry in await stores.conversations.read(session, 0)]
+    return [event for event in events if isinstance(event, TurnFinished)]
+
+
+async def jobs(client: Redis) -> list[str]:
+    return [fields["t"] for _, fields in entries(await client.xrange(keys.JOBS))]
+
+
+async def test_a_turn_whose_workers_all_died_fails_for_good_and_the_next_begins(
+    stores: Stores, queue: RedisQueue, client: Redis
+) -> None:
+    session, turns = await session_with(stores, "c-1", "c-2")
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        claim = await claimed(queue)
+        assert (claim.turn_id, claim.attempt) == (turns[0], attempt)
+        await queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text=f"{attempt} ")])
+    last = await claimed(queue)
+    assert last.committed == "1 2 3 "
+    runner = TurnRunner(
+        ScriptedEngine(), stores.conversations, queue, stores.pictures, stores.memories, {}, "", SystemClock()
+    )
+    await runner.run(last)
+    [end] = await ends(stores, session)
+    assert (end.turn_id, end.status) == (turns[0], "failed")
+    assert end.error is not None
+    assert end.error.code == "attempts_exhausted"
+    assert "Send the message again" in end.error.message
+    assert [message.text for message in await stores.conversations.messages(session)] == ["hello", "hello", "1 2 3 "]
+    assert await jobs(client) == [turns[1]]
+    assert (await claimed(queue)).turn_id == turns[1]
+
+
+async def test_a_lost_stream_of_jobs_is_made_again(stores: Stores, queue: RedisQueue, client: Redis) -> None:
+    _, [done] = await session_with(stores, "c-1")
+    await finish(queue, await claimed(queue))
+    _, [running] = await session_with(stores, "c-1")
+    await claimed(queue)
+    _, [queued, _] = await session_with(stores, "c-1", "c-2")
+    assert await stores.sweeper.sweep() == 0
+    await client.delete(keys.JOBS)
+    assert await stores.sweeper.sweep() == 2
+    assert sorted(await jobs(client)) == sorted([queued, running])
+    assert await stores.sweeper.sweep() == 0
+    await asyncio.sleep(LEASE)
+    taken = [await claimed(queue), await claimed(queue)]
+    assert {claim.turn_id for claim in taken} == {queued, running}
+    assert done not in await jobs(client)
+
+
+async def test_a_sweeper_runs_by_itself(stores: Stores, queue: RedisQueue, client: Redis) -> None:
+    _, [turn] = await session_with(stores, "c-1")
+    await client.delete(keys.JOBS)
+    sweeping = asyncio.create_task(Sweeper(client).run())
+    assert (await claimed(queue)).turn_id == turn
+    assert await client.pttl(keys.SWEEPER) > 0
+    sweeping.cancel()
+    await asyncio.gather(sweeping, return_exceptions=True)
+
+
+async def test_a_gateway_that_died_before_the_job_is_made_good_by_the_next_message(
+    stores: Stores, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object) -> None:
+        raise ConnectionError
+
+    for again in ("c-1", "c-2"):
+        session, _ = await stores.conversations.create(OWNER)
+        with monkeypatch.context() as patched:
+            patched.setattr(Jobs, "put", die)
+            with pytest.raises(Unavailable):
+                await submit(stores, session, "c-1")
+        assert await queue.claim("w", ENGINE, 0.05) is None
+        await submit(stores, session, again)
+        claim = await claimed(queue)
+        assert claim.session_id == session
+        await finish(queue, claim)
+        if again == "c-2":
+            await finish(queue, await claimed(queue))
+
+
+async def test_a_worker_that_died_after_the_end_leaves_the_next_turn_to_another(
+    stores: Stores, queue: RedisQueue, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object) -> None:
+        raise ConnectionError
+
+    session, turns = await session_with(stores, "c-1", "c-2")
+    claim = await claimed(queue)
+    with monkeypatch.context() as patched:
+        patched.setattr(Jobs, "settle", die)
+        with pytest.raises(Unavailable):
+            await finish(queue, claim)
+    following = await claimed(queue)
+    assert [claim.turn_id, following.turn_id] == turns
+    await finish(queue, following)
+    assert len(await ends(stores, session)) == 2
+    async with asyncio.timeout(5):
+        while await jobs(client):
+            assert await queue.claim("w", ENGINE, 0.05) is None, "a job too many ran a turn again"
+
+
+async def test_a_turn_whose_record_is_gone_fails_and_the_next_begins(
+    stores: Stores, queue: RedisQueue, client: Redis
+) -> None:
+    session, turns = await session_with(stores, "c-1", "c-2")
+    await client.delete(keys.turn(session, turns[0]))
+    assert (await claimed(queue)).turn_id == turns[1]
+    [end] = await ends(stores, session)
+    assert end.error is not None
+    assert (end.turn_id, end.status, end.error.code) == (turns[0], "failed", "turn_lost")
+
+
+async def test_a_job_too_many_does_no_harm(stores: Stores, queue: RedisQueue, client: Redis) -> None:
+    session, [turn] = await session_with(stores, "c-1")
+    await Jobs(client).put(session, turn)
+    claim = await claimed(queue)
+    assert await queue.claim("w2", ENGINE, 0.05) is None
+    assert await jobs(client) == [turn]
+    await Jobs(client).put(session, turn)
+    await finish(queue, claim)
+    assert await queue.claim("w2", ENGINE, 0.05) is None
+    assert await jobs(client) == []
+    assert len(await ends(stores, session)) == 1
+
+
+async def test_an_abandoned_job_is_found_behind_many_that_run(stores: Stores, client: Redis) -> None:
+    """One look at abandoned jobs sees ten of them."""
+    bells = Bells(client)
+    patient = RedisQueue(client, bells, SystemClock(), lease_seconds=3.0)
+    for _ in range(25):
+        await session_with(stores, "c-1")
+    running = [await claimed(patient) for _ in range(25)]
+    abandoned = running[-1]
+    await client.hset(keys.turn(abandoned.session_id, abandoned.turn_id), "deadline", 0)
+    await asyncio.sleep(1.05)
+    found = [await patient.claim("w2", ENGINE, 0.001) for _ in range(30)]
+    assert [claim.turn_id for claim in found if claim] == [abandoned.turn_id]
+    await bells.close()
