@@ -61,16 +61,16 @@ class Recording(Client):
         if kind != "turn.submit":
             return await super().command(kind, **fields)
         told = self._name, fields["session_id"], fields["client_message_id"]
-        self._history.records.append(Invoked(*told, time.monotonic()))
+        self._history.records.append(Invoked(*told, time.time()))
         times = 2 if self._chooser and self._chooser.random() < TWICE else 1
         send = super().command
         acks = await asyncio.gather(*(send(kind, **fields) for _ in range(times)))
         for ack in acks:
-            self._history.records.append(Acked(*told, ack["turn_id"], time.monotonic()))
+            self._history.records.append(Acked(*told, ack["turn_id"], time.time()))
         return acks[0]
 
     def _on_event(self, frame: dict[str, Any], text: str) -> None:
-        self._history.records.append(Seen(self._name, str(frame["session_id"]), text, time.monotonic()))
+        self._history.records.append(Seen(self._name, str(frame["session_id"]), text, time.time()))
         super()._on_event(frame, text)
 
 
@@ -112,7 +112,7 @@ class Talk:
                     pass
         except (TimeoutError, ClientError) as error:
             text = f"{key} got {error or 'no end in time'}"
-            self._history.records.append(Complaint(self._name, text, time.monotonic()))
+            self._history.records.append(Complaint(self._name, text, time.time()))
         if dropper is not None:
             await asyncio.gather(dropper, return_exceptions=True)
 
@@ -147,10 +147,10 @@ async def run(system: System, plan: Plan) -> History:
     try:
         for number, kind in enumerate(kinds, 1):
             await asyncio.sleep(chooser.uniform(*plan.pause))
-            history.records.append(Fault(kind, time.monotonic()))
+            history.records.append(Fault(kind, time.time()))
             await system.kill(kind)
             await system.start()
-            history.records.append(Recovered(time.monotonic()))
+            history.records.append(Recovered(time.time()))
             if number % plan.round == 0 or number == len(kinds):
                 await _calm(talks, plan.patience)
         for talk in talks:

@@ -10,6 +10,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from tests.faults.history import Acked, Complaint, Fault, History, Invoked, Recovered, Seen
@@ -167,13 +168,15 @@ def _take(frames: Iterable[tuple[float, Frame]]) -> tuple[list[tuple[float, Fram
 
 
 def _joined(taken: list[tuple[float, Frame]], covered: int) -> dict[str, tuple[str, float, float]]:
-    """Turns that were seen from their first start to their end: text of their deltas, and the times of those two."""
+    """Turns that were seen from their first start to their end: text of their deltas, when it began, and
+    when the client saw the end."""
     texts: dict[str, tuple[str, float, float]] = {}
     ended: dict[str, tuple[str, float, float]] = {}
     for at, event in taken:
         turn = event.get("turn_id", "")
         if event["type"] == "turn.started" and event["seq"] > covered:
-            text, start, _ = texts.get(turn, ("", at, at))
+            began = datetime.fromisoformat(event["at"]).timestamp()  # the client may have read of it later
+            text, start, _ = texts.get(turn, ("", began, at))
             if event["attempt"] == 1 or event["restart"] or turn in texts:
                 texts[turn] = ("" if event["restart"] else text, start, at)
         elif event["type"] == "turn.delta" and turn in texts:

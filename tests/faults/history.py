@@ -65,7 +65,7 @@ Record = Invoked | Acked | Seen | Fault | Recovered | Complaint
 
 @dataclass(slots=True)
 class History:
-    """Records in the order in which they were made (``at`` in seconds of one clock), and the logs at the end.
+    """Records in the order in which they were made, ``at`` in seconds since 1970; the logs at the end.
 
     Attributes:
         logs: session -> its events in order, as JSON.

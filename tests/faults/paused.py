@@ -35,10 +35,10 @@ async def _take_over(system: System, session: Session, history: History, key: st
             if deltas == DELTAS and not stopped:
                 stopped = await _holder(system)
                 system.pause(stopped)
-                history.records.append(Fault("pause", time.monotonic()))
+                history.records.append(Fault("pause", time.time()))
             if isinstance(event, TurnStarted) and event.attempt > 1 and stopped:
                 system.resume(stopped)
-                history.records.append(Recovered(time.monotonic()))
+                history.records.append(Recovered(time.time()))
 
 
 async def _holder(system: System) -> int:
@@ -46,6 +46,6 @@ async def _holder(system: System) -> int:
     client = await open_client(system.redis.url)
     try:
         [pending] = await client.xpending_range(keys.JOBS, keys.GROUP, "-", "+", 1)
-        return int(pending["consumer"].rpartition("-")[2])
+        return int(str(pending["consumer"]).rpartition("-")[2])
     finally:
         await client.aclose()

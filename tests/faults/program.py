@@ -47,7 +47,7 @@ def ack_before_commit() -> None:
         later.add(asyncio.create_task(commit(script, client, keys, arguments)))
         return ["accepted", str(arguments[3]), str(arguments[4]), ""]
 
-    Script.run = acknowledge  # type: ignore[method-assign]
+    Script.run = acknowledge  # type: ignore[method-assign,assignment]
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
@@ -68,7 +68,7 @@ def _change(before: str, after: str) -> None:
 
     if before not in named("submit").source:
         raise RuntimeError(f"no script has {before!r}: the mutant is the product")
-    Script.named = staticmethod(changed)  # type: ignore[assignment,method-assign]
+    Script.named = staticmethod(changed)  # type: ignore[method-assign]
 
 
 def main() -> None:
@@ -76,6 +76,7 @@ def main() -> None:
     MUTANTS[mutant]()
     if float(lease):
         defaults = RedisQueue.__init__.__kwdefaults__
+        assert defaults is not None
         assert "lease_seconds" in defaults
         defaults["lease_seconds"] = float(lease)
     sys.argv = ["assistant", *command]

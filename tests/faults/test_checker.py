@@ -1,6 +1,7 @@
 """The checker sees each promise broken, and none where all are kept."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from tests.faults.history import Acked, Complaint, Fault, History, Invoked, Reco
 
 
 def event(seq: int, kind: str, **fields: Any) -> str:
-    place = {"session_id": "s", "epoch": "e", "seq": seq, "at": "2026-01-01T00:00:00Z", "type": kind}
+    at = datetime.fromtimestamp(seq, UTC).isoformat()
+    place = {"session_id": "s", "epoch": "e", "seq": seq, "at": at, "type": kind}
     return json.dumps({**place, **fields}, separators=(",", ":"))
 
 
@@ -44,7 +46,7 @@ EVENTS.append(finished(6))
 def history(
     log: list[str] | None = None, seen: list[str] | None = None, faults: list[tuple[str, float]] | None = None
 ) -> History:
-    """A message, acknowledged at 1; its events are seen from 2 on, a second apart, and kept, unless said otherwise."""
+    """A message, acknowledged at 1; its events are seen a second apart from 2 on, and kept, unless said otherwise."""
     made = History([Invoked("c", "s", "k", 0.0), Acked("c", "s", "k", "t", 1.0)])
     frames = [Seen("c", "s", frame, 2.0 + number) for number, frame in enumerate(EVENTS if seen is None else seen)]
     made.records += sorted([*frames, *(Fault(*fault) for fault in faults or [])], key=lambda record: record.at)
