@@ -17,6 +17,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from assistant.domain.errors import Unavailable
 
@@ -25,6 +26,8 @@ BLOCK_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
 """A store that is silent for longer does not answer; lies well above the longest block."""
 MOST_CONNECTIONS = 512
+_NO_NOTICES = MaintNotificationsConfig(enabled=False)
+"""With them, redis-py gives out connections that are known to be closed: after a restart each would fail once."""
 
 
 Entries = list[tuple[str, dict[str, str]]]
@@ -95,6 +98,7 @@ def connect(url: str, *, decode: bool = True) -> Redis:
         socket_timeout=None,
         socket_connect_timeout=5.0,
         health_check_interval=15,
+        maint_notifications_config=_NO_NOTICES,
     )
 
 
@@ -117,6 +121,7 @@ async def open_client(url: str, *, decode: bool = True) -> Redis:
             socket_timeout=None,
             socket_connect_timeout=5.0,
             health_check_interval=15,
+            maint_notifications_config=_NO_NOTICES,
         )
         await cluster.initialize()
     except (RedisClusterException, RedisError, OSError) as error:
