@@ -60,6 +60,7 @@ class RedisServer:
             "port": str(self._port),
             "dir": str(folder),
             "save": "",
+            "hz": "200",  # so that short blocks, of which tests have many, end in time
             "appendonly": "yes",
             "appendfsync": "always",
             **cluster,
