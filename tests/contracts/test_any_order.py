@@ -128,6 +128,16 @@ class Store(RuleBasedStateMachine):
                 into.log.append(("turn.queued", str(len(into.open))))
             into.open.append(Turn(accepted.turn_id))
 
+    @precondition(lambda self: any(one.submitted for one in self.conversations))
+    @rule(data=st.data())
+    def submit_again(self, data: st.DataObject) -> None:
+        into = data.draw(st.sampled_from([one for one in self.conversations if one.submitted]))
+        key = data.draw(st.sampled_from(sorted(into.submitted)))
+        text, turn_id = into.submitted[key]
+        again = Submission(client_message_id=key, text=text)
+        accepted = self.do(self.stores.conversations.submit(OWNER, into.session_id, again))
+        assert (accepted.turn_id, accepted.duplicate) == (turn_id, True)
+
     @rule()
     def claim(self) -> None:
         free = {one.open[0].turn_id: one for one in self.conversations if one.open and one.open[0].free}
