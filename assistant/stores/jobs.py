@@ -2,7 +2,7 @@
 
 It lives in a slot of its own on Redis Cluster, apart from conversations, so no script writes both. What keeps them
 together is an order: a turn is queued after its conversation says that nobody has claimed it, a job goes after its
-turn has ended *and* the next is queued, and one job too many does no harm. Whoever dies in between leaves a job that is
+turn has ended *and* the next is queued, and a job too many does no harm. Whoever dies in between leaves a job that is
 taken again, or a message that was not acknowledged; what is lost all the same, ``sweeper`` finds.
 """
 

@@ -10,7 +10,7 @@ va:{c:ID}:live           stream  deltas and progress, ids from the same count; i
                                  after the last
 va:{c:ID}:idem           hash    client message id -> body hash, turn id, message id
 va:{c:ID}:pending        list    turns that wait for the active one
-va:{c:ID}:turn:TURN      hash    status, fence, attempts, job, options, cancel
+va:{c:ID}:turn:TURN      hash    status, fence, attempts, options, cancel
 va:{o:OWNER}:image:ID    hash    a picture of this owner
 va:{o:OWNER}:source:SHA  string  id of the picture that was sent with this hash
 va:{o:OWNER}:memory      hash    memory id -> what this owner has taught

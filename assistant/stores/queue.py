@@ -81,7 +81,6 @@ class RedisQueue(TurnQueue):
             [
                 session_id,
                 turn_id,
-                job_id,
                 rfc3339(self._clock.now()),
                 started.to_json().replace(',"attempt":1,"restart":false', "", 1),
                 TurnFinished(turn_id=turn_id, status="failed", error=_LOST).to_json(),

@@ -276,4 +276,4 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def test_the_store_does_as_its_model(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper, "PAGE_RESTS", 0)
     steps = settings(max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(lambda: Store(url), settings=steps)
+    run_state_machine_as_test(lambda: Store(url), settings=steps)  # type: ignore[arg-type]  # takes any factory

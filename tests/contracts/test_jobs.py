@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis.asyncio import Redis
 
-from assistant.bootstrap import Stores, open_stores
+from assistant.bootstrap import Stores, load_prompts, open_stores
 from assistant.clock import SystemClock
 from assistant.domain.errors import Unavailable
 from assistant.domain.events import Event, MessageCreated, TurnDelta, TurnFinished, read_event
@@ -105,8 +105,9 @@ async def test_a_turn_whose_workers_all_died_fails_for_good_and_the_next_begins(
         await queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text=f"{attempt} ")])
     last = await claimed(queue)
     assert last.committed == "1 2 3 "
+    engine, prompts = ScriptedEngine(), load_prompts()
     runner = TurnRunner(
-        ScriptedEngine(), stores.conversations, queue, stores.pictures, stores.memories, {}, "", SystemClock()
+        engine, stores.conversations, queue, stores.pictures, stores.memories, {}, prompts, SystemClock()
     )
     await runner.run(last)
     [end] = await ends(stores, session)
@@ -115,7 +116,7 @@ async def test_a_turn_whose_workers_all_died_fails_for_good_and_the_next_begins(
     assert end.error.code == "attempts_exhausted"
     assert "Send the message again" in end.error.message
     assert [message.text for message in await stores.conversations.messages(session)] == ["hello", "hello", "1 2 3 "]
-    assert await jobs(client) == [turns[1]]
+    assert last.job_id not in [job_id for job_id, _ in entries(await client.xrange(keys.JOBS))]
     assert (await claimed(queue)).turn_id == turns[1]
 
 
@@ -204,11 +205,10 @@ async def test_a_job_too_many_does_no_harm(stores: Stores, queue: RedisQueue, cl
     await Jobs(client).put(session, turn)
     claim = await claimed(queue)
     assert await queue.claim("w2", ENGINE, 0.05) is None
-    assert await jobs(client) == [turn]
-    await Jobs(client).put(session, turn)
     await finish(queue, claim)
-    assert await queue.claim("w2", ENGINE, 0.05) is None
-    assert await jobs(client) == []
+    async with asyncio.timeout(5):
+        while await jobs(client):
+            assert await queue.claim("w2", ENGINE, 0.05) is None
     assert len(await ends(stores, session)) == 1
 
 

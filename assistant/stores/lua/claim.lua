@@ -1,19 +1,16 @@
 -- Take a turn: raise its fence, so that whoever had it before can write no more, and announce the start.
--- A job whose turn has ended is over, and so is one whose turn another job stands for; with it comes the turn that nobody
--- has claimed, if there is one, which is queued before the job goes.
+-- A job whose turn has ended is over; with it comes the turn that nobody has claimed, if there is one, which is queued
+-- before the job goes. One whose turn a worker has stays, even if another job stands for the turn: that may be lost.
 -- KEYS: meta events live turn pending
--- ARGV: session id, turn id, job id, at, started event, event of a turn whose record is gone, lease milliseconds, bell
+-- ARGV: session id, turn id, at, started event, event of a turn whose record is gone, lease milliseconds, bell
 local meta, events, live, turn, pending = unpack(KEYS)
-local session_id, turn_id, job, at, started, lost, lease, bell = unpack(ARGV)
+local session_id, turn_id, at, started, lost, lease, bell = unpack(ARGV)
 
 local active, unclaimed = unpack(redis.call('HMGET', meta, 'active', 'unclaimed'))
 if active ~= turn_id then return {'over', unclaimed or ''} end
 
-local status, deadline, before, holder = unpack(redis.call('HMGET', turn, 'status', 'deadline', 'run', 'job'))
-if status == 'running' and before == server_run() and milliseconds() < tonumber(deadline) then
-  if holder == job then return {'held'} end
-  return {'over', ''}
-end
+local status, deadline, before = unpack(redis.call('HMGET', turn, 'status', 'deadline', 'run'))
+if status == 'running' and before == server_run() and milliseconds() < tonumber(deadline) then return {'held'} end
 
 local log = open_log(meta, session_id, at, bell)
 if not status then
@@ -26,7 +23,7 @@ if restart then redis.call('DEL', live) end
 
 local fence = redis.call('HINCRBY', turn, 'fence', 1)
 local attempt = redis.call('HINCRBY', turn, 'attempts', 1)
-redis.call('HSET', turn, 'status', 'running', 'deadline', milliseconds() + tonumber(lease), 'run', log.run, 'job', job)
+redis.call('HSET', turn, 'status', 'running', 'deadline', milliseconds() + tonumber(lease), 'run', log.run)
 redis.call('HSET', meta, 'unclaimed', '')
 log.append(events, string.format('{"attempt":%d,"restart":%s,', attempt, tostring(restart)) .. started:sub(2))
 return {'claimed', fence, attempt, redis.call('HGET', turn, 'owner'), redis.call('HGET', turn, 'options')}
