@@ -11,7 +11,16 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from assistant.client.errors import ClientError
-from assistant.domain.events import Event, MessageCreated, Place, TurnDelta, TurnFinished, TurnStarted, read_event
+from assistant.domain.events import (
+    Event,
+    MessageCreated,
+    Place,
+    SessionUpdated,
+    TurnDelta,
+    TurnFinished,
+    TurnStarted,
+    read_event,
+)
 from assistant.domain.messages import Message
 from assistant.gateway.wire import SessionSnapshot
 from assistant.ports.conversations import Cursor
@@ -41,6 +50,8 @@ class Session:
         self.cursor = cursor
         self.messages: list[Message] = []
         """Committed messages, in the order of the log."""
+        self.title: str | None = None
+        """What it was renamed to, if it was."""
         self._command = command
         self._readers: set[asyncio.Queue[_Item]] = set()
         self._finished: dict[str, TurnFinished] = {}
@@ -101,6 +112,8 @@ class Session:
                     self._followed.add(message.turn_id)
             case TurnFinished(turn_id=turn_id):
                 self._finished[turn_id] = event
+            case SessionUpdated(title=title):
+                self.title = title
         self._tell(event)
 
     def _tell(self, item: _Item) -> None:
@@ -219,8 +232,13 @@ class Session:
 _KNOWN = frozenset(kind.model_fields["type"].default for kind in get_args(Event))
 
 
-def _turn_of(event: Event) -> str:
-    return event.message.turn_id if isinstance(event, MessageCreated) else event.turn_id
+def _turn_of(event: Event) -> str | None:
+    match event:
+        case MessageCreated():
+            return event.message.turn_id
+        case SessionUpdated():
+            return None
+    return event.turn_id
 
 
 def _is_answer(event: Event) -> bool:

@@ -133,7 +133,24 @@ class TurnFinished(Value):
     notes: tuple[str, ...] | None = None
 
 
-Event = MessageCreated | TurnQueued | TurnStarted | TurnProgress | TurnDelta | ToolCalled | ToolFinished | TurnFinished
+class SessionUpdated(Value):
+    """The conversation has another title."""
+
+    type: Literal["session.updated"] = "session.updated"
+    title: str
+
+
+Event = (
+    MessageCreated
+    | TurnQueued
+    | TurnStarted
+    | TurnProgress
+    | TurnDelta
+    | ToolCalled
+    | ToolFinished
+    | TurnFinished
+    | SessionUpdated
+)
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from assistant.domain.messages import Message
+from assistant.domain.sessions import SessionPage
 from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission
 
@@ -63,11 +64,28 @@ class ConversationStore(Protocol):
             LimitReached: too many turns of this session wait already.
         """
 
+    async def sessions(self, owner: str, before: str | None, limit: int) -> SessionPage:
+        """The owner's conversations that have a message, newest first; ``before`` is a page's own.
+
+        Raises:
+            InvalidRequest: ``before`` is of no page.
+        """
+
+    async def rename(self, owner: str, session_id: str, title: str) -> None:
+        """Give a conversation a title. Whoever follows it is told by ``session.updated``."""
+
+    async def delete(self, owner: str, session_id: str) -> None:
+        """Delete all that is kept of a conversation. A turn that runs is stopped, and can write no more."""
+
     async def cancel(self, owner: str, session_id: str, turn_id: str, seen_chars: int) -> None:
         """Ask whoever runs the turn to stop. A turn that has ended stays as it is."""
 
     async def read(self, session_id: str, after: int, limit: int = 500) -> list[LogEntry]:
-        """Events with ``seq > after``, in order. The owner is checked by whoever opened the session."""
+        """Events with ``seq > after``, in order. The owner is checked by whoever opened the session.
+
+        Raises:
+            NotFound: the session is gone.
+        """
 
     async def messages(self, session_id: str) -> list[Message]:
         """All committed messages, in the order of the log."""

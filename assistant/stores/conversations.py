@@ -6,13 +6,15 @@ What is atomic is a Lua script beside this file. Knows nothing of who runs turns
 import hashlib
 import secrets
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
 
 from redis.asyncio import Redis
 
 from assistant.clock import rfc3339
-from assistant.domain.errors import Conflict, LimitReached, NotFound
-from assistant.domain.events import MessageCreated, TurnQueued
+from assistant.domain.errors import Conflict, InvalidRequest, LimitReached, NotFound
+from assistant.domain.events import MessageCreated, SessionUpdated, TurnQueued
 from assistant.domain.messages import Message
+from assistant.domain.sessions import SessionInfo, SessionPage, first_words
 from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission
 from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry
@@ -23,6 +25,8 @@ from assistant.stores.connection import Entries, Script, entries, reporting
 from assistant.stores.jobs import Jobs
 
 MOST_WAITING_TURNS = 4
+SLACK_SECONDS = 86400
+"""A conversation outlives its last message by its answer; its place in the list, by this."""
 SESSION_NOT_FOUND = NotFound("session_not_found", "There is no such conversation. Open a new one.")
 
 
@@ -40,9 +44,8 @@ class RedisConversations(ConversationStore):
         self._jobs = Jobs(client)
         self._clock = clock
         self._ttl = ttl_seconds
-        self._submit = Script.named("submit")
-        self._cancel = Script.named("cancel")
-        self._summarise = Script.named("summarise")
+        self._submit, self._cancel, self._summarise = map(Script.named, ("submit", "cancel", "summarise"))
+        self._touch, self._rename, self._delete = map(Script.named, ("touch", "rename", "delete"))
 
     async def create(self, owner: str) -> tuple[str, Cursor]:
         session_id = f"s_{secrets.token_urlsafe(18)}"
@@ -94,12 +97,68 @@ class RedisConversations(ConversationStore):
                 MOST_WAITING_TURNS,
                 self._ttl,
                 keys.bell(session_id),
+                first_words(message),
             ],
         )
         accepted, unclaimed = _accepted(answer)
         if unclaimed:
             await self._jobs.put(session_id, unclaimed)
+        # In the owner's slot, so not in the script; whoever was cut off before this sends the message again.
+        await self._touch.run(self._redis, [keys.sessions(owner)], [session_id, self._ttl + SLACK_SECONDS])
         return accepted
+
+    async def sessions(self, owner: str, before: str | None, limit: int) -> SessionPage:
+        index = keys.sessions(owner)
+        oldest = self._clock.now() - timedelta(seconds=self._ttl + SLACK_SECONDS)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zremrangebyscore(index, "-inf", f"({_microseconds(oldest)}")
+            pipe.zrevrangebyscore(index, _below(before), "-inf", start=0, num=limit, withscores=True)
+            _, found = await pipe.execute()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for session_id, _ in found:
+                pipe.hmget(keys.meta(session_id), ["owner", "title", "created", "messages"])
+            known = await pipe.execute()
+        # What has expired meanwhile is passed over here, and dropped from the index by its age.
+        infos = [
+            SessionInfo(
+                session_id=session_id,
+                title=title,
+                created_at=created,
+                updated_at=datetime.fromtimestamp(score / 1e6, UTC),
+                messages=int(messages),
+            )
+            for (session_id, score), (kept_owner, title, created, messages) in zip(found, known, strict=True)
+            if kept_owner == owner
+        ]
+        return SessionPage(sessions=tuple(infos), before=f"{found[-1][1]:.0f}" if len(found) == limit else None)
+
+    async def rename(self, owner: str, session_id: str, title: str) -> None:
+        arguments: list[str | int] = [
+            owner,
+            session_id,
+            rfc3339(self._clock.now()),
+            title,
+            SessionUpdated(title=title).to_json(),
+            self._ttl,
+            keys.bell(session_id),
+        ]
+        names = [keys.meta(session_id), keys.events(session_id)]
+        if await self._rename.run(self._redis, names, arguments) == ["not_found"]:
+            raise SESSION_NOT_FOUND
+
+    async def delete(self, owner: str, session_id: str) -> None:
+        names = [part(session_id) for part in (keys.meta, keys.events, keys.live, keys.idem, keys.pending)]
+        prefixes = [keys.turn(session_id, ""), keys.cancel(session_id, "")]
+        if await self._delete.run(self._redis, names, [owner, *prefixes, keys.bell(session_id)]) == ["not_found"]:
+            raise SESSION_NOT_FOUND
+        jobs = entries(await self._redis.xrange(keys.JOBS))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zrem(keys.sessions(owner), session_id)
+            for job_id, fields in jobs:
+                if fields["s"] == session_id:
+                    pipe.xack(keys.JOBS, keys.GROUP, job_id)
+                    pipe.xdel(keys.JOBS, job_id)
+            await pipe.execute()
 
     async def cancel(self, owner: str, session_id: str, turn_id: str, seen_chars: int) -> None:
         names = [keys.meta(session_id), keys.turn(session_id, turn_id)]
@@ -111,7 +170,10 @@ class RedisConversations(ConversationStore):
         async with self._redis.pipeline(transaction=True) as pipe:
             for name in (keys.events(session_id), keys.live(session_id)):
                 pipe.xrange(name, min=f"{after + 1}-0", count=limit)
-            lasting, live = await pipe.execute()
+            pipe.exists(keys.meta(session_id))
+            lasting, live, there = await pipe.execute()
+        if not there:
+            raise SESSION_NOT_FOUND
         return _merge(lasting, live, limit)
 
     async def messages(self, session_id: str) -> list[Message]:
@@ -136,6 +198,18 @@ class RedisConversations(ConversationStore):
 def _queued_head(turn_id: str) -> str:
     """The ``turn.queued`` event up to its position, which only the script knows."""
     return TurnQueued(turn_id=turn_id, position=1).to_json().removesuffix(',"position":1}')
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
+
+
+def _below(before: str | None) -> str:
+    if before is None:
+        return "+inf"
+    if not (before.isascii() and before.isdigit() and len(before) <= 16):
+        raise InvalidRequest("invalid_before", "Give as `before` what came with the page before, or leave it out.")
+    return f"({before}"
 
 
 def _accepted(answer: list[str]) -> tuple[Accepted, str]:

@@ -4,13 +4,14 @@
 key                      kind    holds
 ======================== ======= ======================================================================
 va:{c:ID}:meta           hash    owner, epoch, seq, active turn, that turn until it is claimed, created,
-                                 summary
+                                 summary, title, number of messages
 va:{c:ID}:events         stream  what lasts: messages, tool events, ends of turns; ids are ``seq-0``
 va:{c:ID}:live           stream  deltas and progress, ids from the same count; in memory only, gone an hour
                                  after the last
 va:{c:ID}:idem           hash    client message id -> body hash, turn id, message id
 va:{c:ID}:pending        list    turns that wait for the active one
 va:{c:ID}:turn:TURN      hash    status, fence, attempts, options, cancel
+va:{o:OWNER}:sessions    zset    conversations with a message, by the time of the last (microseconds)
 va:{o:OWNER}:image:ID    hash    a picture of this owner
 va:{o:OWNER}:source:SHA  string  id of the picture that was sent with this hash
 va:{o:OWNER}:memory      hash    memory id -> what this owner has taught
@@ -57,6 +58,10 @@ def pending(session_id: str) -> str:
 
 def turn(session_id: str, turn_id: str) -> str:
     return f"va:{{c:{session_id}}}:turn:{turn_id}"
+
+
+def sessions(owner: str) -> str:
+    return f"va:{{o:{owner}}}:sessions"
 
 
 def image(owner: str, image_id: str) -> str:

@@ -156,7 +156,7 @@ class RedisQueue(TurnQueue):
 
 
 class _CancelBell(Bell):
-    """Returns from ``wait`` only when the turn carries the mark: the channel also rings on reconnects."""
+    """Returns from ``wait`` only when the turn carries the mark or is gone: the channel also rings on reconnects."""
 
     def __init__(self, client: Redis, turn: str, rung: Bell) -> None:
         self._redis = client
@@ -167,7 +167,8 @@ class _CancelBell(Bell):
         while True:
             await self._rung.wait()
             try:
-                marked = await self._redis.hexists(self._turn, "cancel")
+                status, cancel = await self._redis.hmget(self._turn, ["status", "cancel"])
+                marked = status is None or cancel is not None  # a turn that is gone was deleted
             except (RedisError, OSError):
                 marked = False  # the bell rings again when the store is back
             raise_if_cancelled()

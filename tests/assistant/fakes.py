@@ -12,6 +12,7 @@ from assistant.domain.errors import Conflict, NotFound
 from assistant.domain.events import Event, MessageCreated, TurnDelta, TurnFinished, TurnStatus
 from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCallPart
+from assistant.domain.sessions import SessionInfo, SessionPage
 from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission, TurnOptions
 from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry
@@ -207,6 +208,7 @@ class FakeConversations(ConversationStore):
         self.epoch = epoch
         self.error: Exception | None = None
         self.bells: list[FakeBell] = []
+        self.titles: dict[str, str] = {}
         self.summaries: list[Summary] = []
 
     def add(self, session_id: str, *events: str) -> None:
@@ -240,6 +242,32 @@ class FakeConversations(ConversationStore):
         self.turns.add(turn_id)
         return Accepted(turn_id, f"m_{len(self.submitted)}", duplicate=False)
 
+    async def sessions(self, owner: str, before: str | None, limit: int) -> SessionPage:
+        self._check()
+        known = list(self.log) if owner == OWNER else []
+        start = int(before or 0)
+        infos = [
+            SessionInfo(
+                session_id=name,
+                title=self.titles.get(name, "hi"),
+                created_at=NOW,
+                updated_at=NOW,
+                messages=len(self.said),
+            )
+            for name in known[start : start + limit]
+        ]
+        return SessionPage(sessions=tuple(infos), before=str(start + limit) if len(known) > start + limit else None)
+
+    async def rename(self, owner: str, session_id: str, title: str) -> None:
+        await self.head(owner, session_id)
+        self.titles[session_id] = title
+
+    async def delete(self, owner: str, session_id: str) -> None:
+        await self.head(owner, session_id)
+        del self.log[session_id]
+        for bell in self.bells:
+            bell.rung.set()
+
     async def cancel(self, owner: str, session_id: str, turn_id: str, seen_chars: int) -> None:
         self._check()
         if turn_id not in self.turns:
@@ -248,6 +276,8 @@ class FakeConversations(ConversationStore):
 
     async def read(self, session_id: str, after: int, limit: int = 500) -> list[LogEntry]:
         self._check()
+        if session_id not in self.log:
+            raise NotFound("session_not_found", "There is no such conversation.")
         return [entry for entry in self.log[session_id] if entry.seq > after][:limit]
 
     async def messages(self, session_id: str) -> list[Message]:

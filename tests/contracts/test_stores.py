@@ -2,15 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 
 from assistant.bootstrap import Stores, open_stores
 from assistant.clock import SystemClock
-from assistant.domain.errors import Conflict, LimitReached, NotFound
-from assistant.domain.events import MessageCreated, TurnDelta, TurnFinished, TurnProgress, TurnStarted, read_event
+from assistant.domain.errors import Conflict, InvalidRequest, LimitReached, NotFound
+from assistant.domain.events import (
+    MessageCreated,
+    SessionUpdated,
+    TurnDelta,
+    TurnFinished,
+    TurnProgress,
+    TurnStarted,
+    read_event,
+)
 from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, TextPart
 from assistant.domain.summaries import Summary
@@ -435,3 +446,173 @@ async def test_a_memory_has_an_end_that_each_use_puts_off(stores: Stores, url: s
     await stores.memories.styles(OWNER)
     assert all([await client.ttl(name) > 60 for name in names])
     await client.aclose()
+
+
+# --- Lists, titles, deletion ----------------------------------------------------------------------------------------
+
+
+async def started(stores: Stores, text: str = "hello", owner: str = OWNER) -> str:
+    """A session with one message."""
+    session, _ = await stores.conversations.create(owner)
+    await stores.conversations.submit(owner, session, submission(text))
+    return session
+
+
+async def listed(stores: Stores, limit: int = 100, before: str | None = None, owner: str = OWNER) -> list[str]:
+    return [info.session_id for info in (await stores.conversations.sessions(owner, before, limit)).sessions]
+
+
+async def every_key(url: str) -> set[str]:
+    client = connect(url)
+    names = {str(name) for name in await client.keys("*")}
+    await client.aclose()
+    return names
+
+
+async def test_conversations_are_listed_by_their_last_message(stores: Stores) -> None:
+    assert await listed(stores) == []
+    before = datetime.now(UTC)
+    first = await started(stores, "What is\n this?")
+    second = await started(stores, "x" * 500)
+    await stores.conversations.create(OWNER)  # nothing was said in it: it is in no list
+    assert await listed(stores) == [second, first]
+    await stores.conversations.submit(OWNER, first, submission("more", key="c-2"))
+    newest, other = (await stores.conversations.sessions(OWNER, None, 10)).sessions
+    assert (newest.session_id, newest.title, newest.messages) == (first, "What is this?", 2)
+    assert before - timedelta(seconds=1) < newest.created_at <= newest.updated_at < before + timedelta(minutes=5)
+    assert len(other.title) <= 60
+    assert await listed(stores, owner="eve") == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+async def test_pages_of_a_list_join_without_gap_or_repetition(stores: Stores, limit: int) -> None:
+    sessions = [await started(stores) for _ in range(7)]
+    seen: list[str] = []
+    before = None
+    for _ in range(9):
+        page = await stores.conversations.sessions(OWNER, before, limit)
+        seen += [info.session_id for info in page.sessions]
+        before = page.before
+        if before is None:
+            break
+    assert seen == sessions[::-1]
+    with pytest.raises(InvalidRequest) as caught:
+        await stores.conversations.sessions(OWNER, "(1", limit)
+    assert caught.value.code == "invalid_before"
+
+
+async def test_what_has_expired_is_not_listed(stores: Stores, url: str) -> None:
+    gone, kept = await started(stores), await started(stores)
+    client = connect(url)
+    await client.delete(keys.meta(gone))
+    assert await listed(stores) == [kept]
+    await client.zadd(keys.sessions(OWNER), {gone: 1_000_000})
+    await listed(stores)
+    assert await client.zrange(keys.sessions(OWNER), 0, -1) == [kept]
+    await client.aclose()
+
+
+async def test_a_list_takes_two_round_trips(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        await started(stores)
+    trips = 0
+    execute = Pipeline.execute
+
+    async def counted(self: Any, *arguments: Any, **more: Any) -> Any:
+        nonlocal trips
+        trips += 1
+        return await execute(self, *arguments, **more)
+
+    async def no_command(*_: Any, **__: Any) -> None:
+        raise AssertionError("a command of its own is a round trip of its own")
+
+    monkeypatch.setattr(Pipeline, "execute", counted)
+    monkeypatch.setattr(Redis, "execute_command", no_command)
+    assert len(await listed(stores)) == 5
+    assert trips == 2
+
+
+async def test_a_new_title_is_in_the_list_and_in_the_log(stores: Stores) -> None:
+    session = await started(stores)
+    await stores.conversations.rename(OWNER, session, "Le « chat » 🐈")
+    await stores.conversations.submit(OWNER, session, submission("more", key="c-2"))
+    [info] = (await stores.conversations.sessions(OWNER, None, 10)).sessions
+    assert info.title == "Le « chat » 🐈"
+    events = [read_event(entry.json).event for entry in await stores.conversations.read(session, 0)]
+    assert SessionUpdated(title="Le « chat » 🐈") in events
+
+
+async def test_a_deleted_conversation_leaves_no_key(stores: Stores, url: str) -> None:
+    kept = await started(stores)
+    first = await claimed(stores)
+    await stores.queue.finish(first, reply(first, "one"), "completed")
+    before = await every_key(url)
+    session, _ = await stores.conversations.create(OWNER)
+    for number in range(3):
+        await stores.conversations.submit(OWNER, session, submission(key=f"c-{number}"))
+    claim = await claimed(stores)
+    await stores.queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text="x")])
+    assert len(await every_key(url)) >= len(before) + 8
+    await stores.conversations.delete(OWNER, session)
+    assert await every_key(url) == before
+    assert await listed(stores) == [kept]
+    client = connect(url)
+    assert await client.xlen(keys.JOBS) == 0
+    assert (await client.xpending(keys.JOBS, keys.GROUP))["pending"] == 0
+    await client.aclose()
+
+
+async def test_a_turn_that_waits_for_a_worker_is_not_run_after_deletion(stores: Stores) -> None:
+    session = await started(stores)
+    await stores.conversations.delete(OWNER, session)
+    assert await stores.queue.claim("w1", ENGINE, 0.05) is None
+
+
+async def test_deletion_stops_a_running_turn_and_refuses_what_it_writes(stores: Stores, url: str) -> None:
+    session = await started(stores)
+    claim = await claimed(stores)
+    async with asyncio.timeout(3), stores.queue.watch_cancel(claim) as bell:
+        waiting = asyncio.create_task(bell.wait())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        await stores.conversations.delete(OWNER, session)
+        await waiting
+    before = await every_key(url)
+    for write in (
+        stores.queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text="late")]),
+        stores.queue.renew(claim),
+        stores.queue.finish(claim, reply(claim, "late"), "completed"),
+    ):
+        with pytest.raises(LostClaim):
+            await write
+    await stores.conversations.keep_summary(OWNER, session, Summary(until="m_1", text="late"))
+    assert await every_key(url) == before
+
+
+async def test_whoever_follows_a_deleted_conversation_is_told(stores: Stores) -> None:
+    session = await started(stores)
+    async with asyncio.timeout(3), stores.conversations.watch(session) as bell:
+        await bell.wait()
+        await asyncio.sleep(0.05)  # the confirmation of the subscription may ring once more
+        waiting = asyncio.create_task(bell.wait())
+        await stores.conversations.delete(OWNER, session)
+        await waiting
+    with pytest.raises(NotFound):
+        await stores.conversations.read(session, 0)
+
+
+async def test_strangers_can_neither_rename_nor_delete(stores: Stores) -> None:
+    session = await started(stores)
+    told = set()
+    for owner, name in (("eve", session), (OWNER, "s_none")):
+        for attempt in (
+            stores.conversations.rename(owner, name, "mine"),
+            stores.conversations.delete(owner, name),
+            stores.conversations.head(owner, name),
+        ):
+            with pytest.raises(NotFound) as caught:
+                await attempt
+            told.add((caught.value.code, caught.value.message))
+    assert len(told) == 1, "a stranger can tell a session that is another's from one that is not there"
+    [info] = (await stores.conversations.sessions(OWNER, None, 10)).sessions
+    assert info.title == "hello"

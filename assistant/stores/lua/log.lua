@@ -17,6 +17,7 @@ local function open_log(meta, session_id, at, bell)
   function log.append(stream, json)
     seq = seq + 1
     redis.call('HSET', meta, 'seq', seq)
+    if json:find('{"type":"message.created"', 1, true) == 1 then redis.call('HINCRBY', meta, 'messages', 1) end
     local place = string.format('{"session_id":"%s","epoch":"%s","seq":%d,"at":"%s",', session_id, epoch, seq, at)
     json = place .. json:sub(2)
     redis.call('XADD', stream, seq .. '-0', 'e', json)
