@@ -1,5 +1,6 @@
 """Where pictures are kept: what is known of each, and its bytes."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,23 @@ class PictureStore(Protocol):
     async def data(self, picture: StoredPicture) -> bytes:
         """The bytes kept, JPEG or PNG. Raises ``NotFound`` when they are gone."""
 
+    async def use(self, owner: str, session_id: str, image_ids: Sequence[str]) -> list[StoredPicture]:
+        """Pictures that become part of a conversation, and are kept as long as it. Raises ``NotFound``."""
+
+    async def release(self, owner: str, session_id: str, keep: Collection[str] = ()) -> list[str]:
+        """Forget the pictures that only this conversation of the owner uses, but for those in ``keep``.
+
+        Returns:
+            Hashes of the bytes that nobody has any more; they are gone.
+        """
+
+
+class Seen(Protocol):
+    """What was made of pictures so that it need not be made again."""
+
+    async def forget(self, sha256: str) -> None:
+        """Drop all that was made of a picture."""
+
 
 class BlobStore(Protocol):
     """Keeps bytes under their SHA-256."""
@@ -40,3 +58,6 @@ class BlobStore(Protocol):
 
     async def get(self, sha256: str) -> bytes | None:
         """The bytes, or None."""
+
+    async def delete(self, sha256: str) -> None:
+        """Keep the bytes no longer."""

@@ -50,7 +50,9 @@ class Submissions:
         if call is not None:
             tool_called = self._tools[call.name]
             tool_called.check(tool_called.arguments.model_validate(call.arguments), pictured=bool(image_ids))
-        stored = [await self._pictures.get(owner, image_id) for image_id in image_ids]
+        if image_ids:
+            await self._conversations.head(owner, session_id)  # before its pictures become part of it
+        stored = await self._pictures.use(owner, session_id, image_ids)
         images = tuple(ImagePart(image_id=part.image_id, width=part.width, height=part.height) for part in stored)
         submission = Submission(
             client_message_id=client_message_id, text=text, images=images, tool=call, options=options

@@ -26,6 +26,9 @@ class FolderBlobs(BlobStore):
     async def get(self, sha256: str) -> bytes | None:
         return await asyncio.to_thread(self._read, self._path(sha256))
 
+    async def delete(self, sha256: str) -> None:
+        await asyncio.to_thread(self._path(sha256).unlink, missing_ok=True)
+
     def _path(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
 
@@ -75,3 +78,6 @@ class RedisBlobs(BlobStore):
     async def get(self, sha256: str) -> bytes | None:
         found = await self._redis.getex(keys.blob(sha256), ex=self._ttl)
         return found if isinstance(found, bytes) else None
+
+    async def delete(self, sha256: str) -> None:
+        await self._redis.delete(keys.blob(sha256))

@@ -13,6 +13,8 @@ va:{c:ID}:pending        list    turns that wait for the active one
 va:{c:ID}:turn:TURN      hash    status, fence, attempts, options, cancel
 va:{o:OWNER}:sessions    zset    conversations with a message, by the time of the last (microseconds)
 va:{o:OWNER}:image:ID    hash    a picture of this owner
+va:{o:OWNER}:used:ID     set     sessions that use a picture
+va:{o:OWNER}:pictures:ID set     pictures that a session uses
 va:{o:OWNER}:source:SHA  string  id of the picture that was sent with this hash
 va:{o:OWNER}:memory      hash    memory id -> what this owner has taught
 va:{o:OWNER}:styles      hash    memory id -> encoder, and what it made of the picture (base64)
@@ -20,6 +22,7 @@ va:{q}:jobs              stream  turns to run; consumer group ``workers``
 va:{k}:keys              hash    id of an API key -> owner, name, scopes, expiry and the SHA-256 of the key
 va:{q}:sweeper           string  there while a worker looks for lost jobs, or has just done so
 va:blob:SHA              string  bytes of a picture, where roles are split over machines
+va:{b:SHA}:holders       set     keys of the pictures, of any owner, that have these bytes
 ======================== ======= ======================================================================
 """
 
@@ -68,6 +71,14 @@ def image(owner: str, image_id: str) -> str:
     return f"va:{{o:{owner}}}:image:{image_id}"
 
 
+def used(owner: str, image_id: str) -> str:
+    return f"va:{{o:{owner}}}:used:{image_id}"
+
+
+def pictures(owner: str, session_id: str) -> str:
+    return f"va:{{o:{owner}}}:pictures:{session_id}"
+
+
 def source(owner: str, sha256: str) -> str:
     return f"va:{{o:{owner}}}:source:{sha256}"
 
@@ -82,6 +93,10 @@ def styles(owner: str) -> str:
 
 def blob(sha256: str) -> str:
     return f"va:blob:{sha256}"
+
+
+def holders(sha256: str) -> str:
+    return f"va:{{b:{sha256}}}:holders"
 
 
 def bell(session_id: str) -> str:

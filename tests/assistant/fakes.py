@@ -317,6 +317,7 @@ class FakePictures(PictureStore):
         self.kept: dict[str, tuple[StoredPicture, bytes]] = {}
         self.error: Exception | None = None
         self.loaded: list[str] = []
+        self.used: dict[str, list[str]] = {}
         for image_id in image_ids:
             picture = StoredPicture(image_id, f"sha-{image_id}", f"source-{image_id}", *size, resized=False)
             self.kept[image_id] = picture, f"bytes of {image_id}".encode()
@@ -339,6 +340,16 @@ class FakePictures(PictureStore):
         self._check()
         self.loaded.append(picture.image_id)
         return self.kept[picture.image_id][1]
+
+    async def use(self, owner: str, session_id: str, image_ids: Sequence[str]) -> list[StoredPicture]:
+        found = [await self.get(owner, image_id) for image_id in image_ids]
+        self.used.setdefault(session_id, []).extend(image_ids)
+        return found
+
+    async def release(self, owner: str, session_id: str, keep: Collection[str] = ()) -> list[str]:
+        self._check()
+        gone = [name for name in self.used.pop(session_id, []) if name not in keep]
+        return [self.kept.pop(name)[0].sha256 for name in gone]
 
     def _check(self) -> None:
         if self.error is not None:

@@ -30,6 +30,8 @@ from assistant.ports.engine import EngineInfo
 from assistant.ports.memories import Style
 from assistant.ports.pictures import StoredPicture
 from assistant.ports.queue import Claim, LostClaim
+from assistant.service.sessions import Sessions
+from assistant.service.submissions import Submissions
 from assistant.stores import conversations as conversations_module
 from assistant.stores import keys
 from assistant.stores import memories as memories_module
@@ -616,3 +618,108 @@ async def test_strangers_can_neither_rename_nor_delete(stores: Stores) -> None:
     assert len(told) == 1, "a stranger can tell a session that is another's from one that is not there"
     [info] = (await stores.conversations.sessions(OWNER, None, 10)).sessions
     assert info.title == "hello"
+
+
+def photo(name: str = "1", content: str = "a") -> StoredPicture:
+    return StoredPicture(f"i_{name}", content * 64, name * 64, 3, 2, resized=False)
+
+
+def blobs_in(folder: Path | None) -> set[str]:
+    return {path.name for path in folder.glob("*/*")} if folder and folder.exists() else set()
+
+
+async def pictured(stores: Stores, *image_ids: str, owner: str = OWNER) -> str:
+    """A session with a message that has pictures, submitted as clients submit."""
+    session, _ = await stores.conversations.create(owner)
+    await Submissions(stores.conversations, stores.pictures, {}).accept(
+        owner, session, client_message_id="c-1", text="", image_ids=image_ids, tool=None, options=TurnOptions()
+    )
+    return session
+
+
+async def delete(stores: Stores, session_id: str, owner: str = OWNER) -> None:
+    await Sessions(stores.conversations, stores.pictures, stores.memories).delete(owner, session_id)
+
+
+async def test_after_deletion_no_key_and_no_blob_is_left(url: str, blob_folder: Path | None) -> None:
+    async with _empty(url, blob_folder) as stores:
+        await stores.queue.claim("w1", ENGINE, 0.01)  # the queue itself is there before and after
+        before = await every_key(url), blobs_in(blob_folder)
+        for picture, data in ((photo("1", "a"), b"one"), (photo("2", "b"), b"two")):
+            await stores.pictures.add(OWNER, picture, data)
+        session = await pictured(stores, "i_1", "i_2")
+        claim = await claimed(stores)
+        await stores.queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text="x")])
+        await stores.queue.finish(claim, reply(claim, "x"), "completed")
+        await stores.conversations.rename(OWNER, session, "Two pictures")
+        await delete(stores, session)
+        assert (await every_key(url), blobs_in(blob_folder)) == before
+        for picture in (photo("1", "a"), photo("2", "b")):
+            with pytest.raises(NotFound):
+                await stores.pictures.data(picture)
+
+
+async def test_a_picture_stays_while_anything_of_its_owner_needs_it(url: str, blob_folder: Path | None) -> None:
+    async with _empty(url, blob_folder) as stores:
+        await stores.pictures.add(OWNER, photo(), b"one")
+        first, second = await pictured(stores, "i_1"), await pictured(stores, "i_1")
+        await stores.memories.add(OWNER, remembered())
+        await delete(stores, first)
+        assert await stores.pictures.data(await stores.pictures.get(OWNER, "i_1")) == b"one"
+        await stores.memories.remove(OWNER, ["k_1"])
+        await delete(stores, second)
+        with pytest.raises(NotFound):
+            await stores.pictures.get(OWNER, "i_1")
+        assert await stores.pictures.find(OWNER, photo().source_sha256) is None
+        await stores.pictures.add(OWNER, photo(), b"one")
+        third = await pictured(stores, "i_1")
+        await stores.memories.add(OWNER, remembered())
+        await delete(stores, third)
+        assert await stores.pictures.get(OWNER, "i_1"), "what was taught is shown with its picture"
+
+
+async def test_bytes_stay_while_another_owner_has_them(url: str, blob_folder: Path | None) -> None:
+    async with _empty(url, blob_folder) as stores:
+        for owner in (OWNER, "eve"):
+            await stores.pictures.add(owner, photo(), b"one")
+        mine, hers = await pictured(stores, "i_1"), await pictured(stores, "i_1", owner="eve")
+        await delete(stores, mine)
+        assert await stores.pictures.data(await stores.pictures.get("eve", "i_1")) == b"one"
+        with pytest.raises(NotFound):
+            await stores.pictures.get(OWNER, "i_1")
+        await delete(stores, hers, "eve")
+        assert blobs_in(blob_folder) == set()
+        with pytest.raises(NotFound):
+            await stores.pictures.data(photo())
+
+
+async def test_a_conversation_that_expired_keeps_no_picture(stores: Stores, url: str) -> None:
+    await stores.pictures.add(OWNER, photo(), b"one")
+    expired, session = await pictured(stores, "i_1"), await pictured(stores, "i_1")
+    client = connect(url)
+    await client.delete(keys.meta(expired))
+    await client.aclose()
+    assert await stores.pictures.release(OWNER, session) == [photo().sha256]
+
+
+async def test_a_stranger_deletes_nothing(stores: Stores, url: str) -> None:
+    await stores.pictures.add(OWNER, photo(), b"one")
+    session = await pictured(stores, "i_1")
+    before = await every_key(url)
+    with pytest.raises(NotFound):
+        await delete(stores, session, "eve")
+    with pytest.raises(NotFound):
+        await stores.pictures.use("eve", session, ["i_1"])
+    assert await stores.pictures.release("eve", session) == []
+    assert await every_key(url) == before
+
+
+async def test_a_failed_delivery_keeps_nothing(stores: Stores, url: str) -> None:
+    await stores.pictures.add("eve", photo(), b"one")
+    session = await started(stores)
+    before = await every_key(url)
+    with pytest.raises(NotFound):
+        await Submissions(stores.conversations, stores.pictures, {}).accept(
+            "eve", session, client_message_id="c", text="", image_ids=("i_1",), tool=None, options=TurnOptions()
+        )
+    assert await every_key(url) == before

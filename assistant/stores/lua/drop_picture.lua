@@ -1,0 +1,12 @@
+-- Forget a picture that no conversation of its owner uses. The hash of its bytes, or nothing where it stays.
+-- KEYS: image used
+-- ARGV: image id, prefix of source keys
+local image, used = unpack(KEYS)
+local image_id, source_key = unpack(ARGV)
+
+if redis.call('SCARD', used) > 0 then return '' end
+local sha256, source = unpack(redis.call('HMGET', image, 'sha256', 'source_sha256'))
+if not sha256 then return '' end
+if redis.call('GET', source_key .. source) == image_id then redis.call('DEL', source_key .. source) end
+redis.call('DEL', image, used)
+return sha256
