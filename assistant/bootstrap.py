@@ -23,8 +23,9 @@ from assistant.gateway.peer import Peer
 from assistant.gateway.server import listening
 from assistant.images import ImageLimits
 from assistant.ports.engine import Engine
-from assistant.ports.pictures import BlobStore
+from assistant.ports.pictures import BlobStore, Seen
 from assistant.service.memories import Memories
+from assistant.service.sessions import Sessions
 from assistant.service.submissions import Submissions
 from assistant.service.turns import TurnRunner
 from assistant.service.worker import Worker
@@ -116,11 +117,16 @@ async def _redis_blobs(url: str, stack: contextlib.AsyncExitStack) -> RedisBlobs
 
 
 @contextlib.asynccontextmanager
-async def running_gateway(settings: Settings, stores: Stores) -> AsyncIterator[str]:
-    """The gateway on its port; the value is its URL."""
+async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None = None) -> AsyncIterator[str]:
+    """The gateway on its port; the value is its URL.
+
+    Args:
+        seen: what an engine of this process has made of pictures, to be dropped with them.
+    """
     tools = all_tools(load_prompts())
     submissions = Submissions(stores.conversations, stores.pictures, tools)
     taught = Memories(stores.memories, stores.pictures, SystemClock())
+    kept = Sessions(stores.conversations, stores.pictures, stores.memories, seen)
     limits = ImageLimits()
     assets = Assets(Path(str(files("assistant"))) / "web" / "dist")
     door = Authenticator(
@@ -134,7 +140,7 @@ async def running_gateway(settings: Settings, stores: Stores) -> AsyncIterator[s
     requests = HttpRequests(assets, stores.pictures, stores.health, SystemClock(), door)
 
     def make_peer(client: ServerConnection) -> Peer:
-        return Peer(client, stores.conversations, stores.pictures, submissions, taught, limits, door, live)
+        return Peer(client, stores.conversations, stores.pictures, submissions, taught, kept, limits, door, live)
 
     watching = asyncio.create_task(live.watch(), name="revocations")
     try:

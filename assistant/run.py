@@ -42,7 +42,7 @@ async def serve(settings: Settings, say: Say) -> None:
         stores = await stack.enter_async_context(open_stores(url, settings.data / "pictures"))
         engine = await asyncio.to_thread(make_engine, settings, say, settings.data / "features")
         worker = await stack.enter_async_context(running_worker(engine, stores))
-        address = await stack.enter_async_context(running_gateway(settings, stores))
+        address = await stack.enter_async_context(running_gateway(settings, stores, engine))
         say(address)
         await _until_stopped(worker)
 

@@ -5,13 +5,15 @@ import hashlib
 import logging
 import random
 import uuid
-from typing import Any
+from collections.abc import AsyncGenerator
+from typing import Any, Literal
 
 from websockets.exceptions import ConnectionClosed
 
 from assistant.client.errors import ClientError, ServerRefused
 from assistant.client.link import Link, keep_alive
 from assistant.client.session import Session
+from assistant.domain.sessions import SessionInfo
 from assistant.gateway.wire import CHUNK_BYTES, HEARTBEAT_SECONDS, Chunk, MemoryItem
 from assistant.ports.conversations import Cursor
 
@@ -20,6 +22,8 @@ Picture = str
 """The id of an uploaded picture."""
 REOPEN_SECONDS = 10.0
 """A server that does not open a session again in this time is left for another attempt."""
+EXPORT_ATTEMPTS = 3
+"""A conversation that changes while it is exported is begun again so often."""
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 5.0
 
@@ -105,6 +109,61 @@ class Client:
                 return await _upload(link, data, mime)
             except ConnectionClosed:
                 await link.closed.wait()
+
+    async def sessions(self) -> AsyncGenerator[SessionInfo]:
+        """The owner's conversations that have a message, newest first; pages are fetched as they are needed."""
+        before: dict[str, str] = {}
+        while True:
+            page = await self.command("session.list", **before)
+            for info in page["sessions"]:
+                yield SessionInfo.model_validate(info, extra="ignore")
+            if page.get("before") is None:
+                return
+            before = {"before": page["before"]}
+
+    async def rename(self, session_id: str, title: str) -> str:
+        """Give a conversation a title; the title as it is kept. Raises ``ServerRefused``."""
+        return str((await self.command("session.rename", session_id=session_id, title=title))["title"])
+
+    async def delete(self, session_id: str) -> None:
+        """Delete a conversation and all that belongs to it alone, for every device.
+
+        Raises:
+            ServerRefused: there is no such session. So it is when it was deleted before a lost connection.
+        """
+        await self.command("session.delete", session_id=session_id)
+
+    async def export(self, session_id: str, form: Literal["json", "markdown"] = "json") -> str:
+        """A conversation as a document: JSON with everything (docs/protocol.md), or Markdown to read.
+
+        Raises:
+            ServerRefused: there is no such session, or it changed with every attempt.
+        """
+        attempts = EXPORT_ATTEMPTS
+        while True:
+            attempts -= 1
+            try:
+                return await self._export(session_id, form)
+            except ServerRefused as error:
+                if error.code != "export_changed" or not attempts:
+                    raise
+
+    async def _export(self, session_id: str, form: str) -> str:
+        parts: list[str] = []
+        more: dict[str, str] = {}
+        while True:
+            ack = await self.command("session.export", session_id=session_id, format=form, **more)
+            parts.append(ack["text"])
+            if ack.get("next") is None:
+                return "".join(parts)
+            more = {"part": ack["next"]}
+
+    async def close(self, session: Session) -> None:
+        """Get no more events of a session; it stays as it is, and can be opened again."""
+        if self._sessions.get(session.session_id) is session:
+            del self._sessions[session.session_id]
+            await self.command("session.close", session_id=session.session_id)
+        session.fail(ClientError("This session was closed."))
 
     async def remember(self, picture: Picture, text: str, *, language: str | None = None) -> MemoryItem:
         """Have it remembered what a picture shows, in every conversation of this owner.
@@ -261,6 +320,8 @@ class Client:
         session = self._sessions.get(str(frame.get("session_id")))
         if session is not None:
             session.feed(frame, text)
+            if frame["type"] == "session.deleted":
+                del self._sessions[session.session_id]
 
 
 async def _upload(link: Link, data: bytes, mime: str) -> Picture:

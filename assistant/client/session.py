@@ -68,7 +68,9 @@ class Session:
     def feed(self, frame: dict[str, Any], text: str) -> None:
         """Take a frame of this session from the socket: as an object, and as it came."""
         try:
-            if frame["type"] == "session.snapshot":
+            if frame["type"] == "session.deleted":
+                self.fail(ClientError("This conversation was deleted."))
+            elif frame["type"] == "session.snapshot":
                 self._jump(SessionSnapshot.model_validate(frame, extra="ignore"))
             else:
                 self._place(frame, text)

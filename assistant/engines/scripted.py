@@ -86,6 +86,9 @@ class ScriptedEngine(Engine):
     async def look_at(self, picture: EnginePicture) -> bytes:
         return picture.sha256.encode()
 
+    async def forget(self, sha256: str) -> None:
+        """Nothing is kept."""
+
     async def close(self) -> None:
         """Nothing is held."""
 

@@ -117,6 +117,9 @@ class VlbmEngine(Engine):
     async def look_at(self, picture: EnginePicture) -> bytes:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._style, picture)
 
+    async def forget(self, sha256: str) -> None:
+        await asyncio.to_thread(self._engine.forget, sha256)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.close)
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)

@@ -5,6 +5,7 @@ what is sent within ``SEND_SECONDS`` is let go; it comes back with its cursor.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import secrets
@@ -16,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from assistant.domain.access import SCOPES
 from assistant.domain.errors import AssistantError, LimitReached, NotFound, Unavailable
 from assistant.domain.messages import ToolCallPart
-from assistant.gateway import memories
+from assistant.gateway import memories, sessions
 from assistant.gateway.auth import Authenticator, Caller
 from assistant.gateway.connection import Close, Connection, Effect, Keep, Perform, Send
 from assistant.gateway.live import LiveSockets
@@ -38,8 +39,15 @@ from assistant.gateway.wire import (
     MemoryList,
     MemoryRemove,
     Performed,
+    SessionClose,
+    SessionCommand,
+    SessionDelete,
+    SessionDeleted,
+    SessionExport,
+    SessionList,
     SessionOpen,
     SessionOpenAck,
+    SessionRename,
     SessionSnapshot,
     TurnCancel,
     TurnSubmit,
@@ -49,6 +57,7 @@ from assistant.images import ImageLimits, normalise
 from assistant.ports.conversations import ConversationStore, Cursor, LogEntry
 from assistant.ports.pictures import PictureStore, StoredPicture
 from assistant.service.memories import Memories
+from assistant.service.sessions import Sessions
 from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES, Submissions
 from assistant.version import SERVER
 
@@ -70,6 +79,7 @@ class Peer:
         pictures: PictureStore,
         submissions: Submissions,
         taught: Memories,
+        kept: Sessions,
         limits: ImageLimits,
         door: Authenticator,
         live: LiveSockets,
@@ -79,6 +89,7 @@ class Peer:
         self._pictures = pictures
         self._submissions = submissions
         self._taught = taught
+        self._kept = kept
         self._limits = limits
         self._door = door
         self._live = live
@@ -156,6 +167,14 @@ class Peer:
             case SessionOpen():
                 async with self._ack_first:
                     await self._answer(command.id, lambda: self._open(command))
+            case SessionClose():
+                await self._unfollow(command.session_id)
+                await self._send(Ack(id=command.id))
+            case SessionRename() | SessionDelete():
+                async with self._ack_first:
+                    await self._answer(command.id, lambda: self._session(command))
+            case SessionList() | SessionExport():
+                await self._answer(command.id, lambda: self._session(command))
             case TurnSubmit():
                 async with self._ack_first:
                     await self._answer(command.id, lambda: self._submit(command))
@@ -207,6 +226,9 @@ class Peer:
             id=command.id, session_id=session_id, cursor=CursorFrame(epoch=start.epoch, seq=start.seq)
         )
 
+    async def _session(self, command: SessionCommand) -> Frame:
+        return await sessions.answer(self._kept, self._connection.owner, command)
+
     async def _submit(self, command: TurnSubmit) -> Frame:
         tool = command.tool
         accepted = await self._submissions.accept(
@@ -252,12 +274,15 @@ class Peer:
 
     async def _follow(self, session_id: str, after: int, snapshot: SessionSnapshot | None) -> None:
         """Send what follows ``after``, from now on. Opening a session again moves its cursor."""
-        if (before := self._tails.pop(session_id, None)) is not None:
-            before.cancel()
-            await asyncio.gather(before, return_exceptions=True)
+        await self._unfollow(session_id)
         tail = asyncio.create_task(self._tail(session_id, after, snapshot), name=f"tail {session_id}")
         tail.add_done_callback(self._tail_ended)
         self._tails[session_id] = tail
+
+    async def _unfollow(self, session_id: str) -> None:
+        if (tail := self._tails.pop(session_id, None)) is not None:
+            tail.cancel()
+            await asyncio.gather(tail, return_exceptions=True)
 
     def _tail_ended(self, tail: asyncio.Task[None]) -> None:
         """A tail that breaks closes the socket: the client comes back, instead of waiting for nothing."""
@@ -279,8 +304,18 @@ class Peer:
                         after = await self._catch_up(session_id, after)
                 except Unavailable:  # the bell rings when the store is back
                     log.warning("the store does not answer: a tail waits")
+                except NotFound:
+                    await self._say_deleted(session_id)
+                    return
                 except ConnectionClosed:
                     return
+
+    async def _say_deleted(self, session_id: str) -> None:
+        async with self._ack_first:
+            if self._tails.get(session_id) is asyncio.current_task():
+                del self._tails[session_id]
+            with contextlib.suppress(ConnectionClosed):
+                await self._send(SessionDeleted(session_id=session_id))
 
     async def _catch_up(self, session_id: str, after: int) -> int:
         limit = 200

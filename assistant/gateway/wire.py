@@ -18,6 +18,7 @@ from assistant.domain.access import Scope
 from assistant.domain.errors import AssistantError, InvalidRequest
 from assistant.domain.memories import Memory
 from assistant.domain.messages import Message
+from assistant.domain.sessions import SessionInfo
 from assistant.domain.turns import TurnOptions
 
 SUBPROTOCOL = Subprotocol("assistant.v1")
@@ -81,6 +82,45 @@ class SessionOpen(Command):
     type: Literal["session.open"]
     session_id: _SESSION_ID | None = None
     cursor: CursorFrame | None = None
+
+
+class SessionList(Command):
+    """The owner's conversations, newest first; ``before`` is what came with the page before."""
+
+    type: Literal["session.list"]
+    before: Annotated[str, Field(max_length=64)] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+
+
+class SessionRename(Command):
+    """Give a conversation a title."""
+
+    type: Literal["session.rename"]
+    session_id: _SESSION_ID
+    title: Annotated[str, Field(max_length=4096)]
+
+
+class SessionDelete(Command):
+    """Delete a conversation and all that belongs to it alone."""
+
+    type: Literal["session.delete"]
+    session_id: _SESSION_ID
+
+
+class SessionExport(Command):
+    """A conversation as a document, a part an answer; ``part`` is what came as ``next``."""
+
+    type: Literal["session.export"]
+    session_id: _SESSION_ID
+    format: Literal["json", "markdown"]
+    part: Annotated[str, Field(max_length=64)] | None = None
+
+
+class SessionClose(Command):
+    """Follow a conversation no longer on this connection."""
+
+    type: Literal["session.close"]
+    session_id: _SESSION_ID
 
 
 class ImageBegin(Command):
@@ -155,7 +195,8 @@ class Ping(Command):
 
 
 MemoryCommand = MemoryAdd | MemoryList | MemoryRemove
-Performed = Auth | SessionOpen | TurnSubmit | TurnCancel | ImageBegin | MemoryCommand
+SessionCommand = SessionList | SessionRename | SessionDelete | SessionExport
+Performed = Auth | SessionOpen | SessionClose | SessionCommand | TurnSubmit | TurnCancel | ImageBegin | MemoryCommand
 """Commands that need the world."""
 AnyCommand = Performed | ImageEnd | Ping
 _COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(discriminator="type")])
@@ -223,6 +264,26 @@ class SessionOpenAck(Ack):
     cursor: CursorFrame
 
 
+class SessionListAck(Ack):
+    """A page; without ``before`` it is the last. A page may be shorter than was asked for."""
+
+    sessions: tuple[SessionInfo, ...]
+    before: str | None = None
+
+
+class SessionRenameAck(Ack):
+    """The title as it is kept."""
+
+    title: str
+
+
+class SessionExportAck(Ack):
+    """A part of the document; the texts of all parts joined are the document. Without ``next`` it is the last."""
+
+    text: str
+    next: str | None = None
+
+
 class ImageOffsetAck(Ack):
     """Send bytes from this offset."""
 
@@ -283,6 +344,13 @@ class SessionSnapshot(Frame):
     epoch: str
     seq: int
     messages: tuple[Message, ...]
+
+
+class SessionDeleted(Frame):
+    """The conversation is gone: deleted, on whatever device, or too old. Nothing more comes of it."""
+
+    type: Literal["session.deleted"] = "session.deleted"
+    session_id: str
 
 
 # --- Reading --------------------------------------------------------------------------------------------------------

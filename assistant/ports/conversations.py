@@ -2,8 +2,10 @@
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
+from assistant.domain.events import PlacedEvent
 from assistant.domain.messages import Message
 from assistant.domain.sessions import SessionPage
 from assistant.domain.summaries import Summary
@@ -33,6 +35,16 @@ class Accepted:
     turn_id: str
     message_id: str
     duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that lasts of a conversation."""
+
+    session_id: str
+    title: str
+    created_at: datetime
+    events: tuple[PlacedEvent, ...]
 
 
 class Bell(Protocol):
@@ -89,6 +101,9 @@ class ConversationStore(Protocol):
 
     async def messages(self, session_id: str) -> list[Message]:
         """All committed messages, in the order of the log."""
+
+    async def record(self, owner: str, session_id: str) -> Record:
+        """All that lasts of a conversation."""
 
     async def summary(self, session_id: str) -> Summary | None:
         """What was kept by ``keep_summary`` last."""

@@ -157,5 +157,8 @@ class Engine(Protocol):
             EngineError: the picture cannot be read.
         """
 
+    async def forget(self, sha256: str) -> None:
+        """Drop all that is kept of a picture."""
+
     async def close(self) -> None:
         """Free what the engine holds."""

@@ -1,10 +1,27 @@
 """What owners do with their conversations beside talking: list, rename, delete them and take them along."""
 
-from assistant.domain.errors import InvalidRequest
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from assistant.domain.errors import Conflict, InvalidRequest, NotFound
 from assistant.domain.sessions import MOST_TITLE_CHARACTERS, SessionPage
-from assistant.ports.conversations import ConversationStore
+from assistant.ports.conversations import ConversationStore, Record
 from assistant.ports.memories import MemoryStore
-from assistant.ports.pictures import PictureStore, Seen
+from assistant.ports.pictures import PictureStore, Seen, StoredPicture
+from assistant.service.export import as_json, as_markdown, messages_of
+
+PART_CHARACTERS = 150_000
+"""Of an export. Written as JSON, a character takes at most six bytes, and a frame is not to be larger than 1 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPart:
+    """A part of an exported document; without ``next`` it is the last."""
+
+    text: str
+    next: str | None
 
 
 class Sessions:
@@ -57,12 +74,57 @@ class Sessions:
             NotFound: no such conversation of this owner.
         """
         await self._conversations.head(owner, session_id)
-        await self._release(owner, session_id)
+        gone = await self._release(owner, session_id)
         await self._conversations.delete(owner, session_id)
-        await self._release(owner, session_id)  # a message may have come in between
-
-    async def _release(self, owner: str, session_id: str) -> None:
-        taught = {memory.image_id for memory in await self._memories.memories(owner)}
-        for sha256 in await self._pictures.release(owner, session_id, taught):
-            if self._seen is not None:
+        gone += await self._release(owner, session_id)  # a message may have come in between
+        if self._seen is not None:
+            for sha256 in gone:
                 await self._seen.forget(sha256)
+
+    async def export(
+        self, owner: str, session_id: str, form: Literal["json", "markdown"], part: str | None
+    ) -> ExportPart:
+        """A part of a conversation as a document, the first or the one called ``part``.
+
+        Raises:
+            InvalidRequest: there is no such part.
+            Conflict: the document has become another since its first part.
+            NotFound: no such conversation of this owner.
+        """
+        record = await self._conversations.record(owner, session_id)
+        pictures = await self._known(owner, record) if form == "json" else []
+        return await asyncio.to_thread(_part, record, pictures, form, part)
+
+    async def _known(self, owner: str, record: Record) -> list[StoredPicture]:
+        """What is known of the pictures, each once, but for those that are gone."""
+        found = []
+        for image_id in dict.fromkeys(name for message in messages_of(record) for name in message.image_ids):
+            try:
+                found.append(await self._pictures.get(owner, image_id))
+            except NotFound:
+                continue
+        return found
+
+    async def _release(self, owner: str, session_id: str) -> list[str]:
+        taught = {memory.image_id for memory in await self._memories.memories(owner)}
+        return await self._pictures.release(owner, session_id, taught)
+
+
+def _part(record: Record, pictures: list[StoredPicture], form: str, part: str | None) -> ExportPart:
+    """Parts are named by where they begin and by a hash of the whole, so that parts of two documents do not mix."""
+    document = as_json(record, pictures) if form == "json" else as_markdown(record, messages_of(record))
+    version = hashlib.sha256(document.encode()).hexdigest()[:32]
+    start = _start(part, version)
+    end = start + PART_CHARACTERS
+    return ExportPart(document[start:end], f"{end}-{version}" if end < len(document) else None)
+
+
+def _start(part: str | None, version: str) -> int:
+    if part is None:
+        return 0
+    start, _, of = part.partition("-")
+    if not (start.isascii() and start.isdigit() and len(of) == len(version)):
+        raise InvalidRequest("invalid_part", "Give as `part` what came as `next`, or leave it out.")
+    if of != version:
+        raise Conflict("export_changed", "The conversation has changed since the export began. Begin it again.")
+    return int(start)

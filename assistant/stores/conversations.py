@@ -12,12 +12,12 @@ from redis.asyncio import Redis
 
 from assistant.clock import rfc3339
 from assistant.domain.errors import Conflict, InvalidRequest, LimitReached, NotFound
-from assistant.domain.events import MessageCreated, SessionUpdated, TurnQueued
+from assistant.domain.events import MessageCreated, SessionUpdated, TurnQueued, read_event
 from assistant.domain.messages import Message
 from assistant.domain.sessions import SessionInfo, SessionPage, first_words
 from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission
-from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry
+from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry, Record
 from assistant.ports.surroundings import Clock
 from assistant.stores import keys
 from assistant.stores.bells import Bells
@@ -183,6 +183,16 @@ class RedisConversations(ConversationStore):
             for _, fields in log
             if '"type":"message.created"' in fields["e"]
         ]
+
+    async def record(self, owner: str, session_id: str) -> Record:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hmget(keys.meta(session_id), ["owner", "title", "created"])
+            pipe.xrange(keys.events(session_id))
+            (kept_owner, title, created), log = await pipe.execute()
+        if kept_owner != owner:
+            raise SESSION_NOT_FOUND
+        events = tuple(read_event(fields["e"]) for _, fields in entries(log))
+        return Record(session_id, title or "", datetime.fromisoformat(created), events)
 
     async def summary(self, session_id: str) -> Summary | None:
         kept = await self._redis.hget(keys.meta(session_id), "summary")

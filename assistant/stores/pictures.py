@@ -80,7 +80,7 @@ class RedisPictures(PictureStore):
 
     async def release(self, owner: str, session_id: str, keep: Collection[str] = ()) -> list[str]:
         gone = []
-        for image_id in await self._redis.smembers(keys.pictures(owner, session_id)):
+        for image_id in map(str, await self._redis.smembers(keys.pictures(owner, session_id))):
             used = keys.used(owner, image_id)
             await self._redis.srem(used, session_id)
             if image_id in keep:
@@ -95,7 +95,7 @@ class RedisPictures(PictureStore):
 
     async def _drop_ended(self, owner: str, used: str) -> None:
         """Take conversations that have expired, or were never this owner's, off those that use a picture."""
-        for session_id in await self._redis.smembers(used):
+        for session_id in map(str, await self._redis.smembers(used)):
             if await self._redis.hget(keys.meta(session_id), "owner") != owner:
                 await self._redis.srem(used, session_id)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -9,13 +10,13 @@ from typing import Any, Literal
 
 from assistant.domain.access import ApiKey
 from assistant.domain.errors import Conflict, NotFound
-from assistant.domain.events import Event, MessageCreated, TurnDelta, TurnFinished, TurnStatus
+from assistant.domain.events import Event, MessageCreated, Place, PlacedEvent, TurnDelta, TurnFinished, TurnStatus
 from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCallPart
 from assistant.domain.sessions import SessionInfo, SessionPage
 from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission, TurnOptions
-from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry
+from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry, Record
 from assistant.ports.engine import (
     End,
     Engine,
@@ -72,6 +73,7 @@ class FakeEngine(Engine):
         self.script = list(script)
         self.requests: list[EngineRequest] = []
         self.looked_at: list[str] = []
+        self.forgotten: list[str] = []
         self.closed = 0
 
     def count_tokens(self, messages: Sequence[EngineMessage]) -> int:
@@ -93,6 +95,9 @@ class FakeEngine(Engine):
     async def look_at(self, picture: EnginePicture) -> bytes:
         self.looked_at.append(picture.image_id)
         return f"style of {picture.sha256}".encode()
+
+    async def forget(self, sha256: str) -> None:
+        self.forgotten.append(sha256)
 
     async def close(self) -> None:
         self.closed += 1
@@ -279,6 +284,14 @@ class FakeConversations(ConversationStore):
         if session_id not in self.log:
             raise NotFound("session_not_found", "There is no such conversation.")
         return [entry for entry in self.log[session_id] if entry.seq > after][:limit]
+
+    async def record(self, owner: str, session_id: str) -> Record:
+        await self.head(owner, session_id)
+        places = (Place(session_id=session_id, epoch=self.epoch, seq=seq, at=NOW) for seq in itertools.count(1))
+        events: list[Event] = [MessageCreated(message=message) for message in self.said]
+        events += [TurnFinished(turn_id=turn_id, status="completed") for turn_id in sorted(self.turns)]
+        placed = tuple(PlacedEvent(place=place, event=event) for place, event in zip(places, events, strict=False))
+        return Record(session_id, self.titles.get(session_id, "hi"), NOW, placed)
 
     async def messages(self, session_id: str) -> list[Message]:
         self._check()

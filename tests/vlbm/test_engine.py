@@ -148,6 +148,16 @@ def test_the_cache_is_bounded_and_keyed_by_model_and_language(model: Any, proces
     assert cache.get(Key("one", "c", "es")) is None
 
 
+def test_a_picture_is_forgotten_on_request(engine: Engine) -> None:
+    data = drawn("olive")
+    ref = picture_ref(data)
+    run(engine, Message("user", "What is this?", (ref,)), max_tokens=1)
+    assert any(key.sha256 == ref.sha256 for key in engine.eyes.features._kept)
+    others = {key for key in engine.eyes.features._kept if key.sha256 != ref.sha256}
+    engine.forget(ref.sha256)
+    assert set(engine.eyes.features._kept) == others
+
+
 def test_features_outlive_the_engine_in_a_folder(model: Any, processor: Any, tmp_path: Path) -> None:
     features = encode(model, processor, picture_ref(drawn()), "en")
     key = Key("one", "a" * 64, "en")
@@ -164,6 +174,8 @@ def test_features_outlive_the_engine_in_a_folder(model: Any, processor: Any, tmp
     again.put(taught, features)  # what an owner has taught stays in memory
     assert again.get(taught) is features
     assert len(list(tmp_path.iterdir())) == 1
+    again.forget(key.sha256)
+    assert (again.get(key), list(tmp_path.iterdir())) == (None, [])
 
 
 def test_a_folder_of_features_is_bounded_mends_itself_and_forgets(

@@ -127,6 +127,10 @@ class Engine:
         """
         return self.eyes.style(picture)
 
+    def forget(self, sha256: str) -> None:
+        """Drop all that was seen and read of a picture, in memory and in files."""
+        self.eyes.forget(sha256)
+
     def close(self) -> None:
         """End all turns with an error, and the thread that runs them."""
         self._close()

@@ -46,6 +46,12 @@ class Cache(Generic[T]):
             while len(self._kept) > self.capacity:
                 self._kept.popitem(last=False)
 
+    def forget(self, sha256: str) -> None:
+        """Drop all that is known of a picture."""
+        with self._lock:
+            for key in [key for key in self._kept if key.sha256 == sha256]:
+                del self._kept[key]
+
 
 class FeatureCache(Cache[Features]):
     """Features, about 0.3 MB a picture: in memory, and where `files` are given, there too.
@@ -71,6 +77,12 @@ class FeatureCache(Cache[Features]):
         super().put(key, known)
         if self.files and not key.memory:
             self.files.put(key, known)
+
+    def forget(self, sha256: str) -> None:
+        """Drop all that was seen of a picture."""
+        super().forget(sha256)
+        if self.files:
+            self.files.forget(sha256)
 
 
 @torch.inference_mode()

@@ -38,6 +38,11 @@ class Eyes:
         self.identity = _identity(model)
         self._turn = Lock()
 
+    def forget(self, sha256: str) -> None:
+        """Drop all that was seen and read of a picture."""
+        self.features.forget(sha256)
+        self.readings.forget(sha256)
+
     def look(
         self, wanted: Sequence[PictureRef], language: str, memory: Lent | None
     ) -> Generator[Step, None, list[Features]]:

@@ -31,6 +31,7 @@ from assistant.gateway.wire import SUBPROTOCOL, Chunk
 from assistant.images import ImageLimits
 from assistant.service.keys import Keys
 from assistant.service.memories import Memories
+from assistant.service.sessions import Sessions
 from assistant.service.submissions import Submissions
 from assistant.tools import all_tools
 from tests import pictures
@@ -68,11 +69,13 @@ class Gateway:
     async def running(self) -> AsyncIterator["Gateway"]:
         submissions = Submissions(self.conversations, self.pictures, all_tools(load_prompts()))
         taught = Memories(self.memories, self.pictures, FixedClock())
+        kept = Sessions(self.conversations, self.pictures, self.memories)
         door = Authenticator(self.keys, self.clock)
         requests = HttpRequests(Assets(Path("/nowhere")), self.pictures, self.health, self.clock, door)
+        limits = ImageLimits()
 
         def make_peer(socket: Any) -> Peer:
-            return Peer(socket, self.conversations, self.pictures, submissions, taught, ImageLimits(), door, self.live)
+            return Peer(socket, self.conversations, self.pictures, submissions, taught, kept, limits, door, self.live)
 
         watching = asyncio.create_task(self.live.watch())
         try:
@@ -210,6 +213,77 @@ async def test_a_restart_is_told(gateway: Gateway) -> None:
 async def _connected(gateway: Gateway) -> Raw:
     socket = await connect(f"ws://127.0.0.1:{gateway.port}/v1/ws", subprotocols=[SUBPROTOCOL], compression=None)
     return Raw(socket)
+
+
+# --- Conversations as a whole ---------------------------------------------------------------------------------------
+
+
+async def test_a_list_comes_in_pages(gateway: Gateway) -> None:
+    async with gateway.client() as client:
+        for _ in range(3):
+            await client.command("session.open")
+        first = await client.command("session.list", limit=2)
+        assert [info["session_id"] for info in first["sessions"]] == ["s_1", "s_2"]
+        assert first["sessions"][0]["title"] == "hi"
+        last = await client.command("session.list", limit=2, before=first["before"])
+        assert [info["session_id"] for info in last["sessions"]] == ["s_3"]
+        assert "before" not in last
+
+
+async def test_titles_are_one_line_of_bounded_length(gateway: Gateway) -> None:
+    async with gateway.client() as client:
+        await client.command("session.open")
+        renamed = await client.command("session.rename", session_id="s_1", title="  a\n cat ")
+        assert (renamed["title"], gateway.conversations.titles) == ("a cat", {"s_1": "a cat"})
+        for title, code in ((" \n", "title_empty"), ("x" * 201, "title_too_long")):
+            assert (await client.command("session.rename", session_id="s_1", title=title))["code"] == code
+        assert (await client.command("session.rename", session_id="s_9", title="t"))["code"] == "session_not_found"
+
+
+async def test_every_device_is_told_of_a_deletion_and_its_tail_ends(gateway: Gateway) -> None:
+    async with gateway.client() as one, gateway.client() as other:
+        await one.command("session.open")
+        await other.command("session.open", session_id="s_1")
+        assert (await one.command("session.delete", session_id="s_1"))["type"] == "ack"
+        for client in (one, other):
+            assert await client.receive() == {"type": "session.deleted", "session_id": "s_1"}
+            assert client.events == [], "the ack comes first"
+            assert (await client.command("session.open", session_id="s_1"))["code"] == "session_not_found"
+        await until(lambda: not gateway.conversations.bells)
+        assert (await one.command("session.delete", session_id="s_1"))["code"] == "session_not_found"
+
+
+async def test_a_closed_session_sends_nothing_more(gateway: Gateway) -> None:
+    async with gateway.client() as client:
+        await client.command("session.open")
+        for _ in range(2):
+            assert (await client.command("session.close", session_id="s_1"))["type"] == "ack"
+        gateway.conversations.add("s_1", event(1))
+        assert (await client.command("ping"))["type"] == "pong"
+        assert client.events == []
+        await client.command("session.open", session_id="s_1")
+        assert (await client.receive())["seq"] == 1
+
+
+async def test_an_export_comes_in_parts_of_one_document(gateway: Gateway) -> None:
+    gateway.conversations.said = [question("é\x00" * 100_000), answer("A cat.")]
+    async with gateway.client() as client:
+        await client.command("session.open")
+        parts = [await client.command("session.export", session_id="s_1", format="json")]
+        while "next" in parts[-1]:
+            parts.append(
+                await client.command("session.export", session_id="s_1", format="json", part=parts[-1]["next"])
+            )
+        assert len(parts) > 1
+        document = json.loads("".join(part["text"] for part in parts))
+        assert document["messages"][0]["parts"][0]["text"] == "é\x00" * 100_000
+        gateway.conversations.said.append(question("more"))
+        again = await client.command("session.export", session_id="s_1", format="json", part=parts[0]["next"])
+        assert again["code"] == "export_changed"
+        wrong = await client.command("session.export", session_id="s_1", format="json", part="x")
+        assert wrong["code"] == "invalid_part"
+        none = await client.command("session.export", session_id="s_9", format="markdown")
+        assert none["code"] == "session_not_found"
 
 
 # --- Sessions -------------------------------------------------------------------------------------------------------

@@ -32,6 +32,11 @@ def refused(frame: str | dict[str, Any]) -> MalformedFrame:
         ({"type": "auth", "id": "1", "features": ["a", "b"]}, wire.Auth),
         ({"type": "session.open", "id": "2"}, wire.SessionOpen),
         ({"type": "session.open", "id": "2", "session_id": "s", "cursor": {"epoch": "e", "seq": 0}}, wire.SessionOpen),
+        ({"type": "session.list", "id": "3", "before": "17", "limit": 5}, wire.SessionList),
+        ({"type": "session.rename", "id": "3", "session_id": "s", "title": "t"}, wire.SessionRename),
+        ({"type": "session.delete", "id": "3", "session_id": "s"}, wire.SessionDelete),
+        ({"type": "session.export", "id": "3", "session_id": "s", "format": "json"}, wire.SessionExport),
+        ({"type": "session.close", "id": "3", "session_id": "s"}, wire.SessionClose),
         (BEGIN | {"mime": "image/jpeg"}, wire.ImageBegin),
         ({"type": "image.end", "id": "4", "upload_id": str(UPLOAD)}, wire.ImageEnd),
         (SUBMIT | {"text": "What is this?", "images": ["i_1"]}, wire.TurnSubmit),
@@ -76,7 +81,7 @@ def test_json_that_is_no_object(frame: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["", "PING", "session.list", "turn.regenerate", "hello", "ack", "error", 7, None, [], {"type": "ping"}]
+    "kind", ["", "PING", "session.lost", "turn.rewind", "hello", "ack", "error", 7, None, [], {"type": "ping"}]
 )
 def test_unknown_commands_are_answered_by_their_id(kind: object) -> None:
     error = refused({"type": kind, "id": "9"})

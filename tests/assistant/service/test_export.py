@@ -1,0 +1,109 @@
+"""Conversations as documents: JSON is whole, Markdown reads well."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from assistant.domain.errors import NotFound
+from assistant.domain.events import ErrorInfo, Event, MessageCreated, Place, PlacedEvent, TurnFinished
+from assistant.domain.messages import Message, ToolCallPart, ToolResultPart
+from assistant.ports.conversations import Record
+from assistant.service.export import as_json, as_markdown, messages_of
+from assistant.service.sessions import Sessions
+from tests.assistant.fakes import (
+    NOW,
+    OWNER,
+    FakeConversations,
+    FakeEngine,
+    FakeMemories,
+    FakePictures,
+    answer,
+    question,
+)
+
+CALL = ToolCallPart(name="caption", arguments={"style": "alt"})
+FAILED = TurnFinished(turn_id="t_2", status="failed", error=ErrorInfo(code="x", message="Try again."))
+
+
+def record(*events: Event) -> Record:
+    places = (Place(session_id="s_1", epoch="e_1", seq=seq, at=NOW) for seq in range(1, 100))
+    placed = tuple(PlacedEvent(place=place, event=event) for place, event in zip(places, events, strict=False))
+    return Record("s_1", "A cat", datetime(2026, 1, 31, 12, tzinfo=UTC), placed)
+
+
+def whole() -> Record:
+    result = ToolResultPart(name="caption", result={"text": "``` a cat"})
+    told = Message(message_id="m_3", role="assistant", parts=(CALL, result), turn_id="t_3", created_at=NOW)
+    return record(
+        MessageCreated(message=question("What is this?", "i_1")),
+        MessageCreated(message=answer("**A cat.**")),
+        TurnFinished(turn_id="t_1", status="completed"),
+        MessageCreated(message=question("And now?", turn=2)),
+        FAILED,
+        MessageCreated(message=question("", "i_1", turn=3, tool=CALL)),
+        MessageCreated(message=told),
+        TurnFinished(turn_id="t_3", status="cancelled"),
+    )
+
+
+async def test_json_holds_all_that_is_kept() -> None:
+    kept = whole()
+    picture = await FakePictures("i_1").get(OWNER, "i_1")
+    document = json.loads(as_json(kept, [picture]))
+    assert [Message.model_validate(message) for message in document["messages"]] == messages_of(kept)
+    assert [(turn["turn_id"], turn["status"]) for turn in document["turns"]] == [
+        ("t_1", "completed"),
+        ("t_2", "failed"),
+        ("t_3", "cancelled"),
+    ]
+    assert document["turns"][1]["error"]["message"] == "Try again."
+    assert document["pictures"] == [
+        {
+            "image_id": "i_1",
+            "sha256": "sha-i_1",
+            "source_sha256": "source-i_1",
+            "width": 64,
+            "height": 48,
+            "resized": False,
+        }
+    ]
+    assert {name: document[name] for name in ("format", "version", "session_id", "title", "created_at")} == {
+        "format": "vlbm-assistant.conversation",
+        "version": 1,
+        "session_id": "s_1",
+        "title": "A cat",
+        "created_at": "2026-01-31T12:00:00Z",
+    }
+
+
+def test_markdown_reads_from_top_to_bottom() -> None:
+    kept = whole()
+    text = as_markdown(kept, messages_of(kept))
+    assert text.startswith(
+        "# A cat\n\nBegun 2026-01-31 12:00 UTC.\n\n## You, 2026-01-31 12:00 UTC\n\n*Picture `i_1`, 64"
+    )
+    order = [
+        "What is this?",
+        "**A cat.**",
+        "And now?",
+        "> Failed: Try again.",
+        "Tool `caption`",
+        "````json",
+        "> Stopped",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert text.count("> ") == 2
+
+
+async def test_deletion_lets_the_engine_forget_what_only_it_needed() -> None:
+    conversations, pictures, engine = FakeConversations(), FakePictures("i_1", "i_2"), FakeEngine()
+    session, _ = await conversations.create(OWNER)
+    await pictures.use(OWNER, session, ["i_1"])
+    sessions = Sessions(conversations, pictures, FakeMemories(), engine)
+    await sessions.delete(OWNER, session)
+    assert engine.forgotten == ["sha-i_1"]
+    assert set(pictures.kept) == {"i_2"}
+    with pytest.raises(NotFound):
+        await sessions.delete(OWNER, session)

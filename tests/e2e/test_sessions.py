@@ -1,0 +1,76 @@
+"""Conversations as a whole, over the websocket of the real program: several devices, lists, export, deletion."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from assistant.client import Client, ClientError, ServerRefused
+from tests import pictures
+from tests.assistant.fakes import until
+from tests.conftest import Server, Start
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def server(start_session: Start, data: Path) -> Server:
+    return start_session("serve", "--engine", "scripted", "--scripted-delay-ms", "20", "--data", str(data))
+
+
+async def test_a_conversation_is_listed_renamed_and_taken_along(server: Server) -> None:
+    async with Client(server.socket_url) as client, Client(server.socket_url) as other:
+        picture = await client.upload(pictures.jpeg())
+        session = await client.open()
+        text = await session.answer("What is this?", images=[picture])
+        newest = await anext(other.sessions())
+        assert (newest.session_id, newest.title, newest.messages) == (session.session_id, "What is this?", 2)
+        there = await other.open(session.session_id)
+        assert await client.rename(session.session_id, " A  walk ") == "A walk"
+        await until(lambda: there.title == "A walk")
+        document = json.loads(await client.export(session.session_id))
+        assert [message["role"] for message in document["messages"]] == ["user", "assistant"]
+        assert (document["title"], document["turns"][0]["status"]) == ("A walk", "completed")
+        assert [known["image_id"] for known in document["pictures"]] == [picture]
+        markdown = await client.export(session.session_id, "markdown")
+        assert markdown.startswith("# A walk\n")
+        assert text in markdown
+
+
+async def test_many_conversations_are_listed_page_by_page(server: Server) -> None:
+    async with Client(server.socket_url) as client:
+        begun = []
+        for number in range(55):
+            session = await client.open()
+            await client.command("turn.submit", session_id=session.session_id, client_message_id="c", text=f"{number}")
+            begun.append(session.session_id)
+            await client.close(session)
+        listed = [info.session_id async for info in client.sessions()]
+        assert listed[:55] == begun[::-1]
+
+
+async def test_deletion_ends_it_everywhere_at_once(server: Server, data: Path) -> None:
+    async with Client(server.socket_url) as client, Client(server.socket_url) as other:
+        before = {path for path in (data / "pictures").rglob("*") if path.is_file()}
+        picture = await client.upload(pictures.jpeg(size=(61, 47)))
+        assert {path for path in (data / "pictures").rglob("*") if path.is_file()} > before
+        session = await client.open()
+        there = await other.open(session.session_id)
+        asking = asyncio.ensure_future(session.answer("tell me a long story", images=[picture]))
+        async with asyncio.timeout(10):
+            await until(lambda: bool(there.messages))
+            await other.delete(session.session_id)
+            with pytest.raises(ClientError, match="deleted"):
+                await asking
+        assert {path for path in (data / "pictures").rglob("*") if path.is_file()} == before
+        assert session.session_id not in [info.session_id async for info in client.sessions()]
+        for attempt in (client.open(session.session_id), client.export(session.session_id), session.answer("more")):
+            with pytest.raises(ServerRefused) as refused:
+                await attempt
+            assert refused.value.code == "session_not_found"
