@@ -22,6 +22,7 @@ from assistant.domain.events import (
     read_event,
 )
 from assistant.domain.messages import Message
+from assistant.domain.turns import newest_branch
 from assistant.gateway.wire import SessionSnapshot
 from assistant.ports.conversations import Cursor
 
@@ -130,6 +131,7 @@ class Session:
         tool: str | None = None,
         arguments: dict[str, Any] | None = None,
         client_message_id: str | None = None,
+        parent: str | None = None,
         **options: Any,
     ) -> AsyncGenerator[Event]:
         """Send a message and yield the events of its turn, up to and with ``TurnFinished``.
@@ -143,21 +145,44 @@ class Session:
 
         Args:
             images: ids that ``Client.upload`` gave.
+            parent: id of the message to go on after, ``root`` to begin anew; else where the conversation is.
             options: ``max_tokens``, ``temperature``, ``top_p``, ``seed``.
 
         Raises:
             ServerRefused: the message was not accepted, or the session is gone.
             ClientError: the server is gone for good, or has lost the message.
         """
+        fields: dict[str, Any] = {"tool": {"name": tool, "arguments": arguments or {}}} if tool else {}
+        fields |= {"parent": parent} if parent else {}
+        asked = self._turn("turn.submit", client_message_id, text=text, images=list(images), options=options, **fields)
+        async with contextlib.aclosing(asked) as events:
+            async for event in events:
+                yield event
+
+    async def regenerate(
+        self, message_id: str, *, client_message_id: str | None = None, **options: Any
+    ) -> AsyncGenerator[Event]:
+        """Have a message answered again, and yield the events of that turn, as ``ask`` does.
+
+        Args:
+            message_id: of the message, or of an answer to it.
+        """
+        asked = self._turn("turn.regenerate", client_message_id, message_id=message_id, options=options)
+        async with contextlib.aclosing(asked) as events:
+            async for event in events:
+                yield event
+
+    @property
+    def branch(self) -> list[Message]:
+        """The messages of the newest branch, from its beginning."""
+        return newest_branch(self.messages)
+
+    async def _turn(self, kind: str, client_message_id: str | None, **fields: Any) -> AsyncGenerator[Event]:
         with self._reading() as items:
-            fields: dict[str, Any] = {"tool": {"name": tool, "arguments": arguments or {}}} if tool else {}
             accepted = await self._command(
-                "turn.submit",
+                kind,
                 session_id=self.session_id,
                 client_message_id=client_message_id or secrets.token_urlsafe(12),
-                text=text,
-                images=list(images),
-                options=options,
                 **fields,
             )
             async with contextlib.aclosing(self._events(accepted, items)) as events:
@@ -190,7 +215,7 @@ class Session:
                         for answer in _answers(turn_id, messages):
                             yield answer
                             return
-                        if early < 0 and not any(message.turn_id == turn_id for message in messages):
+                        if early < 0 and not any(message.message_id == accepted["message_id"] for message in messages):
                             raise ClientError("The server has lost this message. Send it again.")
                         await self._recall(turn_id)
                     case event if _turn_of(event) == turn_id:

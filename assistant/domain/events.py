@@ -71,6 +71,7 @@ class TurnStarted(Value):
     """A worker took the turn. ``attempt`` counts from 1; a later attempt goes on from the text already sent.
 
     With ``restart`` the text sent so far is void, because the store has lost it: the answer begins again.
+    ``message_id`` is the message that it answers.
     """
 
     type: Literal["turn.started"] = "turn.started"
@@ -79,6 +80,7 @@ class TurnStarted(Value):
     restart: bool = False
     engine: str
     model: str
+    message_id: str | None = None
 
 
 class TurnProgress(Value):

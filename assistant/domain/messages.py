@@ -47,13 +47,19 @@ Part = Annotated[TextPart | ImagePart | ToolCallPart | ToolResultPart, Field(dis
 
 
 class Message(Value):
-    """One committed message of a conversation."""
+    """One committed message of a conversation.
+
+    Attributes:
+        parent: the message before it, None for one that begins a conversation. Where that is an answer that never came,
+            what it would have answered is (see ``turns.answer_id``).
+    """
 
     message_id: str
     role: Literal["user", "assistant"]
     parts: tuple[Part, ...]
     turn_id: str
     created_at: datetime
+    parent: str | None = None
 
     @property
     def text(self) -> str:

@@ -3,12 +3,15 @@
 Knows nothing of queues or leases; those are the store's way of keeping the promise made here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
 
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCallPart
 from assistant.domain.model import Value
+
+ROOT = "root"
+"""In the place of a parent: none, where nothing said would mean the newest message."""
 
 
 class TurnOptions(Value):
@@ -32,6 +35,8 @@ class Submission(Value):
 
     Attributes:
         client_message_id: the client's key; the same key with the same content is the same turn.
+        parent: id of the message to go on after, ``ROOT`` to begin anew; None goes on where the conversation is.
+        regenerates: id of the user's message to answer again, in the place of one of its own.
     """
 
     client_message_id: str
@@ -39,6 +44,8 @@ class Submission(Value):
     images: tuple[ImagePart, ...] = ()
     tool: ToolCallPart | None = None
     options: TurnOptions = TurnOptions()
+    parent: str | None = None
+    regenerates: str | None = None
 
     def parts(self) -> tuple[Part, ...]:
         """The parts of the user's message: pictures, then the tool asked for, then the text."""
@@ -47,23 +54,42 @@ class Submission(Value):
         return (*self.images, *tool, *text)
 
 
-def conversation_until(turn_id: str, messages: Iterable[Message]) -> list[Message]:
-    """The messages that an answer to ``turn_id`` may look back on, in the order of their turns.
+def answer_id(message_id: str, turn_id: str) -> str:
+    """The id of a turn's answer, known before there is one: other messages may come after it already."""
+    return f"{message_id}.{turn_id}"
 
-    A message that was sent while an earlier answer was still being written stands before that answer in the log; here
-    each answer follows its question, and what was asked later is left out.
+
+def question_id(message_id: str) -> str:
+    """The id of what an answer answers; of a user's message, its own."""
+    return message_id.partition(".")[0]
+
+
+def path_to(message_id: str, messages: Iterable[Message]) -> list[Message]:
+    """A message and all before it, from the beginning of its conversation: the branch that it is on.
 
     Raises:
-        LookupError: no user message of this turn.
+        LookupError: no such message.
     """
-    turns: dict[str, list[Message]] = {}
-    for message in messages:
-        turns.setdefault(message.turn_id, []).append(message)
-    if turn_id not in turns:
-        raise LookupError(f"no message of turn {turn_id}")
-    ordered: list[Message] = []
-    for current, members in turns.items():
-        if current == turn_id:
-            return [*ordered, members[0]]
-        ordered.extend(members)
-    return ordered
+    known = {message.message_id: message for message in messages}
+    if message_id not in known:
+        raise LookupError(f"no message {message_id}")
+    path = []
+    current: Message | None = known[message_id]
+    while current is not None:
+        path.append(current)
+        current = _before(current, known)
+    return path[::-1]
+
+
+def newest_branch(messages: Sequence[Message]) -> list[Message]:
+    """The branch that a conversation is on: the one that ends with the newest message that nothing follows."""
+    known = {message.message_id: message for message in messages}
+    followed = {before.message_id for message in messages if (before := _before(message, known))}
+    newest = next((name for name in reversed(known) if name not in followed), None)
+    return path_to(newest, messages) if newest else []
+
+
+def _before(message: Message, known: Mapping[str, Message]) -> Message | None:
+    if message.parent is None:
+        return None
+    return known.get(message.parent) or known.get(question_id(message.parent))

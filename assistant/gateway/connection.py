@@ -24,7 +24,6 @@ from assistant.gateway.wire import (
     Ping,
     Pong,
     SessionOpen,
-    TurnSubmit,
     parse_command,
 )
 from assistant.images import ImageLimits
@@ -130,8 +129,6 @@ class Connection:
             case ImageEnd():
                 data, sha256 = self._uploads.end(command.upload_id)
                 return Keep(command, data, sha256)
-            case TurnSubmit() if command.parent is not None:
-                raise InvalidRequest("not_supported", "Branches (parent) are not supported yet. Leave parent out.")
             case _:
                 return Perform(command)
 

@@ -50,11 +50,12 @@ from assistant.gateway.wire import (
     SessionRename,
     SessionSnapshot,
     TurnCancel,
+    TurnRegenerate,
     TurnSubmit,
     TurnSubmitAck,
 )
 from assistant.images import ImageLimits, normalise
-from assistant.ports.conversations import ConversationStore, Cursor, LogEntry
+from assistant.ports.conversations import Accepted, ConversationStore, Cursor, LogEntry
 from assistant.ports.pictures import PictureStore, StoredPicture
 from assistant.service.memories import Memories
 from assistant.service.sessions import Sessions
@@ -178,6 +179,9 @@ class Peer:
             case TurnSubmit():
                 async with self._ack_first:
                     await self._answer(command.id, lambda: self._submit(command))
+            case TurnRegenerate():
+                async with self._ack_first:
+                    await self._answer(command.id, lambda: self._regenerate(command))
             case TurnCancel():
                 async with self._ack_first:
                     await self._answer(command.id, lambda: self._cancel(command))
@@ -239,10 +243,19 @@ class Peer:
             image_ids=command.images,
             tool=ToolCallPart(name=tool.name, arguments=tool.arguments) if tool else None,
             options=command.options,
+            parent=command.parent,
         )
-        return TurnSubmitAck(
-            id=command.id, turn_id=accepted.turn_id, message_id=accepted.message_id, duplicate=accepted.duplicate
+        return _accepted(command.id, accepted)
+
+    async def _regenerate(self, command: TurnRegenerate) -> Frame:
+        accepted = await self._submissions.regenerate(
+            self._connection.owner,
+            command.session_id,
+            command.message_id,
+            client_message_id=command.client_message_id,
+            options=command.options,
         )
+        return _accepted(command.id, accepted)
 
     async def _cancel(self, command: TurnCancel) -> Frame:
         for session_id in self._tails:
@@ -351,6 +364,12 @@ def _continues(after: int, entries: list[LogEntry]) -> bool:
     if not entries or entries[0].seq > after + 1:
         return False
     return all(later.seq == earlier.seq + 1 for earlier, later in itertools.pairwise(entries))
+
+
+def _accepted(command_id: str, accepted: Accepted) -> TurnSubmitAck:
+    return TurnSubmitAck(
+        id=command_id, turn_id=accepted.turn_id, message_id=accepted.message_id, duplicate=accepted.duplicate
+    )
 
 
 def _ready(command_id: str, picture: StoredPicture) -> ImageReadyAck:

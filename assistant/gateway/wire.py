@@ -36,6 +36,8 @@ CLOSE_RESTART = 1012
 CLOSE_REVOKED = 4001
 
 CommandId = Annotated[str, Field(min_length=1, max_length=64)]
+_MESSAGE_ID = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+_CLIENT_MESSAGE_ID = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
 _SESSION_ID = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -146,15 +148,29 @@ class ToolChoice(Frame):
 
 
 class TurnSubmit(Command):
-    """A message to answer. The same ``client_message_id`` with the same content is the same turn."""
+    """A message to answer. The same ``client_message_id`` with the same content is the same turn.
+
+    ``parent`` is the message to go on after, ``root`` to begin anew: so a message is edited, or a
+    conversation branches.
+    """
 
     type: Literal["turn.submit"]
     session_id: _SESSION_ID
-    client_message_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+    client_message_id: _CLIENT_MESSAGE_ID
     text: str = ""
     images: tuple[Annotated[str, Field(max_length=64)], ...] = ()
     tool: ToolChoice | None = None
-    parent: str | None = None
+    parent: _MESSAGE_ID | None = None
+    options: TurnOptions = TurnOptions()
+
+
+class TurnRegenerate(Command):
+    """Answer a message again; ``message_id`` is the message's, or that of an answer to it."""
+
+    type: Literal["turn.regenerate"]
+    session_id: _SESSION_ID
+    message_id: _MESSAGE_ID
+    client_message_id: _CLIENT_MESSAGE_ID
     options: TurnOptions = TurnOptions()
 
 
@@ -196,7 +212,8 @@ class Ping(Command):
 
 MemoryCommand = MemoryAdd | MemoryList | MemoryRemove
 SessionCommand = SessionList | SessionRename | SessionDelete | SessionExport
-Performed = Auth | SessionOpen | SessionClose | SessionCommand | TurnSubmit | TurnCancel | ImageBegin | MemoryCommand
+TurnCommand = TurnSubmit | TurnRegenerate
+Performed = Auth | SessionOpen | SessionClose | SessionCommand | TurnCommand | TurnCancel | ImageBegin | MemoryCommand
 """Commands that need the world."""
 AnyCommand = Performed | ImageEnd | Ping
 _COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(discriminator="type")])

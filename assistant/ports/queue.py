@@ -17,6 +17,8 @@ class Claim:
 
     session_id: str
     turn_id: str
+    message_id: str
+    """The user's message to answer."""
     owner: str
     job_id: str
     fence: int

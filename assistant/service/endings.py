@@ -1,6 +1,5 @@
 """How a turn went, and the events that end it: the tool's end, the assistant's message, the turn's end."""
 
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +16,9 @@ from assistant.domain.events import (
     Usage,
 )
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolResultPart
+from assistant.domain.turns import answer_id
 from assistant.ports.engine import End, PictureUse
+from assistant.ports.queue import Claim
 
 _LEFT_OUT = "it is gone, or too far back to be looked at again"
 
@@ -42,8 +43,9 @@ class Outcome:
         self.status, self.error = "failed", ErrorInfo(code=code, message=message)
 
 
-def last_events(turn_id: str, history: list[Message], text: str, outcome: Outcome, now: datetime) -> list[Event]:
+def last_events(claim: Claim, history: list[Message], text: str, outcome: Outcome, now: datetime) -> list[Event]:
     """The events that end a turn. A failure before the first word has no message."""
+    turn_id = claim.turn_id
     call = history[-1].tool_call if history else None
     events: list[Event] = []
     parts: list[Part] = [call] if call else []
@@ -53,11 +55,12 @@ def last_events(turn_id: str, history: list[Message], text: str, outcome: Outcom
         parts.append(ToolResultPart(name=call.name, result=result))
     if text or outcome.status != "failed":
         message = Message(
-            message_id=f"m_{secrets.token_urlsafe(12)}",
+            message_id=answer_id(claim.message_id, turn_id),
             role="assistant",
             parts=(*parts, TextPart(text=text)),
             turn_id=turn_id,
             created_at=now,
+            parent=claim.message_id,
         )
         events.append(MessageCreated(message=message))
     finished = TurnFinished(

@@ -6,12 +6,14 @@ protocol, in the order of the log), ``turns`` (how each ended: the fields of ``t
 A picture that is gone by now is in the messages alone.
 """
 
+import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from assistant.domain.events import MessageCreated, TurnFinished
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCallPart
+from assistant.domain.turns import newest_branch
 from assistant.ports.conversations import Record
 from assistant.ports.pictures import StoredPicture
 
@@ -52,18 +54,20 @@ def _picture(picture: StoredPicture) -> dict[str, Any]:
     }
 
 
-def as_markdown(record: Record, messages: Sequence[Message]) -> str:
-    """Messages under headings, and how a turn ended where it did not end well."""
+def as_markdown(record: Record) -> str:
+    """The newest branch: messages under headings, and how a turn ended where it did not end well."""
+    messages = newest_branch(messages_of(record))
     ends = {placed.event.turn_id: placed.event for placed in record.events if isinstance(placed.event, TurnFinished)}
     begun = f"{record.created_at:%Y-%m-%d %H:%M} UTC"
     blocks = [f"# {record.title or 'Conversation'}", f"Begun {begun}."]
-    answered = {message.turn_id for message in messages if message.role == "assistant"}
-    for message in messages:
+    for message, after in itertools.zip_longest(messages, messages[1:]):
         blocks += [f"## {_NAMES[message.role]}, {message.created_at:%Y-%m-%d %H:%M} UTC"]
         blocks += [block for part in message.parts if (block := _block(part))]
-        is_last = message.role == "assistant" or message.turn_id not in answered
+        is_last = message.role == "assistant" or after is None or after.role == "user"
         if is_last and (end := ends.get(message.turn_id)) and (told := _ending(end)):
             blocks.append(f"> {told}")
+    if others := len(messages_of(record)) - len(messages):
+        blocks.append(f"---\n\n*Other branches have {others} more messages; an export as JSON has them.*")
     return "\n\n".join(blocks) + "\n"
 
 

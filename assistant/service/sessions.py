@@ -112,7 +112,7 @@ class Sessions:
 
 def _part(record: Record, pictures: list[StoredPicture], form: str, part: str | None) -> ExportPart:
     """Parts are named by where they begin and by a hash of the whole, so that parts of two documents do not mix."""
-    document = as_json(record, pictures) if form == "json" else as_markdown(record, messages_of(record))
+    document = as_json(record, pictures) if form == "json" else as_markdown(record)
     version = hashlib.sha256(document.encode()).hexdigest()[:32]
     start = _start(part, version)
     end = start + PART_CHARACTERS

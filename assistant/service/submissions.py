@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from assistant.domain.errors import InvalidRequest, LimitReached
-from assistant.domain.messages import ImagePart, ToolCallPart
-from assistant.domain.turns import Submission, TurnOptions
+from assistant.domain.errors import InvalidRequest, LimitReached, NotFound
+from assistant.domain.messages import ImagePart, Message, ToolCallPart
+from assistant.domain.turns import ROOT, Submission, TurnOptions, question_id
 from assistant.ports.conversations import Accepted, ConversationStore
 from assistant.ports.pictures import PictureStore
 from assistant.ports.tools import Tool
@@ -33,13 +33,14 @@ class Submissions:
         image_ids: tuple[str, ...],
         tool: ToolCallPart | None,
         options: TurnOptions,
+        parent: str | None = None,
     ) -> Accepted:
-        """Queue a turn.
+        """Queue a turn; after ``parent``, or where the conversation is.
 
         Raises:
             InvalidRequest: nothing was said, or the tool is unknown or called wrongly.
             LimitReached: too long a text, too many pictures, too many turns waiting.
-            NotFound: the session or a picture is not this owner's.
+            NotFound: the session or a picture is not this owner's, or the parent is no message of it.
             Conflict: the client message id stands for another message.
         """
         call = self._call(text, tool)
@@ -50,14 +51,39 @@ class Submissions:
         if call is not None:
             tool_called = self._tools[call.name]
             tool_called.check(tool_called.arguments.model_validate(call.arguments), pictured=bool(image_ids))
+        if parent is not None and parent != ROOT:
+            await self._message(owner, session_id, parent)
         if image_ids:
             await self._conversations.head(owner, session_id)  # before its pictures become part of it
         stored = await self._pictures.use(owner, session_id, image_ids)
         images = tuple(ImagePart(image_id=part.image_id, width=part.width, height=part.height) for part in stored)
         submission = Submission(
-            client_message_id=client_message_id, text=text, images=images, tool=call, options=options
+            client_message_id=client_message_id, text=text, images=images, tool=call, options=options, parent=parent
         )
         return await self._conversations.submit(owner, session_id, submission)
+
+    async def regenerate(
+        self, owner: str, session_id: str, message_id: str, *, client_message_id: str, options: TurnOptions
+    ) -> Accepted:
+        """Queue a turn that answers a message again; ``message_id`` is the message's, or that of an answer to it.
+
+        Raises:
+            NotFound: the session is not this owner's, or there is no such message in it.
+            LimitReached: too many turns wait.
+            Conflict: the client message id stands for something else.
+        """
+        question = await self._message(owner, session_id, question_id(message_id))
+        submission = Submission(
+            client_message_id=client_message_id, text="", options=options, regenerates=question.message_id
+        )
+        return await self._conversations.submit(owner, session_id, submission)
+
+    async def _message(self, owner: str, session_id: str, message_id: str) -> Message:
+        await self._conversations.head(owner, session_id)
+        for message in await self._conversations.messages(session_id):
+            if message.message_id == message_id:
+                return message
+        raise NotFound("message_not_found", "There is no such message in this conversation.")
 
     def _call(self, text: str, tool: ToolCallPart | None) -> ToolCallPart | None:
         if tool is None:

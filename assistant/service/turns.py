@@ -11,7 +11,7 @@ from assistant.domain.errors import AssistantError, Unavailable
 from assistant.domain.events import ToolCalled, TurnProgress
 from assistant.domain.messages import Message
 from assistant.domain.prompts import Prompt
-from assistant.domain.turns import conversation_until
+from assistant.domain.turns import path_to
 from assistant.ports.conversations import ConversationStore
 from assistant.ports.engine import End, Engine, EngineEvent, EngineRequest, Looked, Progress, Token
 from assistant.ports.memories import MemoryStore
@@ -69,9 +69,9 @@ class TurnRunner:
                 )
             else:
                 messages = await self._conversations.messages(claim.session_id)
-                history = conversation_until(claim.turn_id, messages)
+                history = path_to(claim.message_id, messages)
                 await self._unless_cancelled(claim, self._answer(claim, history, deltas, outcome), outcome)
-        events = last_events(claim.turn_id, history, deltas.text, outcome, self._clock.now())
+        events = last_events(claim, history, deltas.text, outcome, self._clock.now())
         await self._queue.finish(claim, events, outcome.status)
 
     async def _unless_cancelled(self, claim: Claim, answering: Coroutine[None, None, None], outcome: Outcome) -> None:

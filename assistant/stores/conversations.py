@@ -98,6 +98,8 @@ class RedisConversations(ConversationStore):
                 self._ttl,
                 keys.bell(session_id),
                 first_words(message),
+                submission.parent or "",
+                submission.regenerates or "",
             ],
         )
         accepted, unclaimed = _accepted(answer)

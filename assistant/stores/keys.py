@@ -4,13 +4,14 @@
 key                      kind    holds
 ======================== ======= ======================================================================
 va:{c:ID}:meta           hash    owner, epoch, seq, active turn, that turn until it is claimed, created,
-                                 summary, title, number of messages
+                                 summary, title, number of messages, tip (the answer that the next
+                                 message follows)
 va:{c:ID}:events         stream  what lasts: messages, tool events, ends of turns; ids are ``seq-0``
 va:{c:ID}:live           stream  deltas and progress, ids from the same count; in memory only, gone an hour
                                  after the last
 va:{c:ID}:idem           hash    client message id -> body hash, turn id, message id
 va:{c:ID}:pending        list    turns that wait for the active one
-va:{c:ID}:turn:TURN      hash    status, fence, attempts, options, cancel
+va:{c:ID}:turn:TURN      hash    status, fence, attempts, options, message, cancel
 va:{o:OWNER}:sessions    zset    conversations with a message, by the time of the last (microseconds)
 va:{o:OWNER}:image:ID    hash    a picture of this owner
 va:{o:OWNER}:used:ID     set     sessions that use a picture

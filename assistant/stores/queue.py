@@ -89,10 +89,11 @@ class RedisQueue(TurnQueue):
             ],
         )
         match answer:
-            case ["claimed", fence, attempt, owner, options]:
+            case ["claimed", fence, attempt, owner, options, message_id]:
                 return Claim(
                     session_id=session_id,
                     turn_id=turn_id,
+                    message_id=message_id,
                     owner=owner,
                     job_id=job_id,
                     fence=int(fence),

@@ -473,7 +473,8 @@ def claim(**changes: Any) -> Claim:
         "options": TurnOptions(),
         "committed": "",
     }
-    return Claim(**(fields | changes))
+    fields |= changes
+    return Claim(**({"message_id": f"m_user{fields['turn_id'][2:]}"} | fields))
 
 
 def question(text: str = "What is this?", *image_ids: str, turn: int = 1, tool: ToolCallPart | None = None) -> Message:
@@ -489,7 +490,15 @@ def answer(text: str = "A cat.", turn: int = 1) -> Message:
 
 
 def _message(role: Literal["user", "assistant"], parts: Sequence[Part], turn: int) -> Message:
-    return Message(message_id=f"m_{role}{turn}", role=role, parts=tuple(parts), turn_id=f"t_{turn}", created_at=NOW)
+    before = f"m_user{turn}" if role == "assistant" else f"m_assistant{turn - 1}" if turn > 1 else None
+    return Message(
+        message_id=f"m_{role}{turn}",
+        role=role,
+        parts=tuple(parts),
+        turn_id=f"t_{turn}",
+        created_at=NOW,
+        parent=before,
+    )
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:

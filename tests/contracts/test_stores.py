@@ -25,7 +25,7 @@ from assistant.domain.events import (
 from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, TextPart
 from assistant.domain.summaries import Summary
-from assistant.domain.turns import Submission, TurnOptions, conversation_until
+from assistant.domain.turns import Submission, TurnOptions, answer_id, newest_branch, path_to
 from assistant.ports.engine import EngineInfo
 from assistant.ports.memories import Style
 from assistant.ports.pictures import StoredPicture
@@ -92,11 +92,12 @@ async def claimed(stores: Stores, worker: str = "w1", wait: float = 1.0) -> Clai
 
 def reply(claim: Claim, text: str) -> list[MessageCreated | TurnFinished]:
     message = Message(
-        message_id="m_reply",
+        message_id=answer_id(claim.message_id, claim.turn_id),
         role="assistant",
         parts=(TextPart(text=text),),
         turn_id=claim.turn_id,
         created_at=SystemClock().now(),
+        parent=claim.message_id,
     )
     return [MessageCreated(message=message), TurnFinished(turn_id=claim.turn_id, status="completed")]
 
@@ -213,7 +214,7 @@ async def test_turns_of_a_session_run_one_after_another(stores: Stores) -> None:
     await stores.queue.finish(first, reply(first, "one"), "completed")
     second = await claimed(stores)
     assert [first.turn_id, second.turn_id] == [turn.turn_id for turn in turns[:2]]
-    history = conversation_until(second.turn_id, await stores.conversations.messages(session))
+    history = path_to(second.message_id, await stores.conversations.messages(session))
     assert [message.role for message in history] == ["user", "assistant", "user"]
     events = [read_event(entry.json).event for entry in await stores.conversations.read(session, 0)]
     assert [event.position for event in events if event.type == "turn.queued"] == [1, 2]
@@ -723,3 +724,71 @@ async def test_a_failed_delivery_keeps_nothing(stores: Stores, url: str) -> None
             "eve", session, client_message_id="c", text="", image_ids=("i_1",), tool=None, options=TurnOptions()
         )
     assert await every_key(url) == before
+
+
+# --- Branches -------------------------------------------------------------------------------------------------------
+
+
+async def answered(stores: Stores, text: str) -> Claim:
+    """Whatever is asked next, answered."""
+    claim = await claimed(stores)
+    await stores.queue.finish(claim, reply(claim, text), "completed")
+    return claim
+
+
+async def said_in(stores: Stores, session: str) -> list[str]:
+    return [message.text for message in newest_branch(await stores.conversations.messages(session))]
+
+
+async def test_a_message_follows_the_newest_answer_even_before_that_came(stores: Stores) -> None:
+    session = await started(stores, "one")
+    await stores.conversations.submit(OWNER, session, submission("two", key="c-2"))
+    await answered(stores, "first")
+    second = await claimed(stores)
+    path = path_to(second.message_id, await stores.conversations.messages(session))
+    assert [message.text for message in path] == ["one", "first", "two"]
+    assert [message.parent for message in path] == [None, *(message.message_id for message in path[:-1])]
+
+
+async def test_a_message_may_follow_any_other_or_none(stores: Stores) -> None:
+    session = await started(stores, "one")
+    first = await answered(stores, "first")
+    await stores.conversations.submit(OWNER, session, submission("two", key="c-2"))
+    await answered(stores, "second")
+    parent = answer_id(first.message_id, first.turn_id)
+    edit = submission("deux", key="c-3", parent=parent)
+    assert not (await stores.conversations.submit(OWNER, session, edit)).duplicate
+    assert (await stores.conversations.submit(OWNER, session, edit)).duplicate
+    with pytest.raises(Conflict):
+        await stores.conversations.submit(OWNER, session, submission("deux", key="c-3"))
+    await answered(stores, "deuxième")
+    assert await said_in(stores, session) == ["one", "first", "deux", "deuxième"]
+    await stores.conversations.submit(OWNER, session, submission("trois", key="c-4"))
+    await answered(stores, "troisième")
+    assert await said_in(stores, session) == ["one", "first", "deux", "deuxième", "trois", "troisième"]
+    await stores.conversations.submit(OWNER, session, submission("uno", key="c-5", parent="root"))
+    assert await said_in(stores, session) == ["uno"]
+
+
+async def test_a_message_is_answered_again_as_a_turn_of_its_own(stores: Stores, url: str) -> None:
+    session = await started(stores, "one")
+    first = await answered(stores, "first")
+    again = submission("", key="c-2", regenerates=first.message_id)
+    accepted = await stores.conversations.submit(OWNER, session, again)
+    assert (accepted.message_id, accepted.duplicate) == (first.message_id, False)
+    repeated = await stores.conversations.submit(OWNER, session, again)
+    assert (repeated.turn_id, repeated.message_id, repeated.duplicate) == (accepted.turn_id, first.message_id, True)
+    claim = await answered(stores, "other")
+    assert (claim.turn_id, claim.message_id) == (accepted.turn_id, first.message_id)
+    assert await said_in(stores, session) == ["one", "other"]
+    events = [read_event(entry.json).event for entry in await stores.conversations.read(session, 0)]
+    starts = [event.message_id for event in events if isinstance(event, TurnStarted)]
+    assert starts == [first.message_id, first.message_id]
+    await stores.conversations.submit(OWNER, session, submission("two", key="c-3"))
+    assert await said_in(stores, session) == ["one", "other", "two"]
+    [info] = (await stores.conversations.sessions(OWNER, None, 10)).sessions
+    assert info.messages == 4
+    before = {name for name in await every_key(url) if session in name}
+    await stores.conversations.delete(OWNER, session)
+    assert before
+    assert not {name for name in await every_key(url) if session in name}

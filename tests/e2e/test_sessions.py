@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant.client import Client, ClientError, ServerRefused
+from assistant.client import Client, ClientError, ServerRefused, Session
+from assistant.domain.events import TurnFinished
 from tests import pictures
 from tests.assistant.fakes import until
 from tests.conftest import Server, Start
@@ -74,3 +75,32 @@ async def test_deletion_ends_it_everywhere_at_once(server: Server, data: Path) -
             with pytest.raises(ServerRefused) as refused:
                 await attempt
             assert refused.value.code == "session_not_found"
+
+
+async def test_editing_and_answering_again_make_branches(server: Server) -> None:
+    async with Client(server.socket_url) as client, Client(server.socket_url) as other:
+        session = await client.open()
+        await session.answer("first")
+        await session.answer("second")
+        [first, _, second, answer] = session.branch
+        async for event in session.regenerate(answer.message_id):
+            last = event
+        assert isinstance(last, TurnFinished)
+        assert [message.message_id for message in session.branch[:3]] == [
+            first.message_id,
+            first_answer(session),
+            second.message_id,
+        ]
+        assert session.branch[3].message_id != answer.message_id
+        await session.answer("edited", parent=first_answer(session))
+        assert [message.text for message in session.branch if message.role == "user"] == ["first", "edited"]
+        assert len(session.messages) == 7
+        there = await other.open(session.session_id)
+        await until(lambda: len(there.messages) == 7)
+        assert there.branch == session.branch
+        with pytest.raises(ServerRefused, match="no such message"):
+            await session.answer("lost", parent="m_none")
+
+
+def first_answer(session: Session) -> str:
+    return next(message.message_id for message in session.messages if message.role == "assistant")

@@ -25,5 +25,7 @@ local fence = redis.call('HINCRBY', turn, 'fence', 1)
 local attempt = redis.call('HINCRBY', turn, 'attempts', 1)
 redis.call('HSET', turn, 'status', 'running', 'deadline', milliseconds() + tonumber(lease), 'run', log.run)
 redis.call('HSET', meta, 'unclaimed', '')
-log.append(events, string.format('{"attempt":%d,"restart":%s,', attempt, tostring(restart)) .. started:sub(2))
-return {'claimed', fence, attempt, redis.call('HGET', turn, 'owner'), redis.call('HGET', turn, 'options')}
+local message_id, owner, options = unpack(redis.call('HMGET', turn, 'message', 'owner', 'options'))
+local known = string.format('{"attempt":%d,"restart":%s,"message_id":"%s",', attempt, tostring(restart), message_id)
+log.append(events, known .. started:sub(2))
+return {'claimed', fence, attempt, owner, options, message_id}

@@ -1,11 +1,13 @@
 -- Accept a turn: append the user's message, or say why not. Nothing is written unless all is.
 -- With the answer comes the session's turn that nobody has claimed, if there is one: it is to be queued (perhaps again).
+-- A turn that answers a message again has no message of its own. `tip` is the answer that the next message follows.
 -- KEYS: meta events live idem pending turn
 -- ARGV: owner, client message id, body hash, turn id, message id, session id, at, event, options, queued event head,
---       most waiting turns, ttl seconds, bell, title
+--       most waiting turns, ttl seconds, bell, title, parent
+--       (empty: the tip; root: none), message to answer again (or empty)
 local meta, events, live, idem, pending, turn = unpack(KEYS)
-local owner, key, body, turn_id, message_id, session_id, at, event, options, queued, most, ttl, bell, title =
-  unpack(ARGV)
+local owner, key, body, turn_id, message_id, session_id, at, event, options, queued, most, ttl, bell, title,
+  parent, again = unpack(ARGV)
 
 local kept_owner, active, unclaimed = unpack(redis.call('HMGET', meta, 'owner', 'active', 'unclaimed'))
 if kept_owner ~= owner then return {'not_found'} end
@@ -21,10 +23,20 @@ local waiting = redis.call('LLEN', pending)
 if active and active ~= '' and waiting >= tonumber(most) then return {'busy'} end
 
 local log = open_log(meta, session_id, at, bell)
+if again ~= '' then message_id = again end
 redis.call('HSET', idem, key, body .. ' ' .. turn_id .. ' ' .. message_id)
-redis.call('HSET', turn, 'status', 'queued', 'owner', owner, 'fence', 0, 'attempts', 0, 'options', options)
-log.append(events, event)
-redis.call('HSETNX', meta, 'title', title)
+redis.call('HSET', turn, 'status', 'queued', 'owner', owner, 'fence', 0, 'attempts', 0, 'options', options,
+  'message', message_id)
+if again == '' then
+  if parent == '' then parent = redis.call('HGET', meta, 'tip') or 'root' end
+  if parent ~= 'root' then
+    local head = '{"type":"message.created","message":{'
+    event = head .. '"parent":"' .. parent .. '",' .. event:sub(#head + 1)
+  end
+  log.append(events, event)
+  redis.call('HSETNX', meta, 'title', title)
+end
+redis.call('HSET', meta, 'tip', message_id .. '.' .. turn_id)
 if not active or active == '' then
   unclaimed = turn_id
   redis.call('HSET', meta, 'active', turn_id, 'unclaimed', turn_id)

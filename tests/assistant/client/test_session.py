@@ -22,7 +22,7 @@ class Sent:
 
     def __init__(self) -> None:
         self.commands: list[tuple[str, Frame]] = []
-        self.answer: Frame = {"turn_id": "t_1", "message_id": "m_1", "duplicate": False}
+        self.answer: Frame = {"turn_id": "t_1", "message_id": "m_user1", "duplicate": False}
         self.error: Exception | None = None
 
     async def __call__(self, kind: str, **fields: Any) -> Frame:

@@ -8,65 +8,74 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from assistant.domain.messages import ImagePart, Message, TextPart, ToolCallPart
-from assistant.domain.turns import Submission, TurnOptions, conversation_until
+from assistant.domain.turns import Submission, TurnOptions, answer_id, newest_branch, path_to, question_id
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 
-def said(role: Literal["user", "assistant"], turn: int) -> Message:
-    return Message(message_id=f"m_{role}{turn}", role=role, parts=(), turn_id=f"t_{turn}", created_at=NOW)
+def said(name: str, parent: str | None = None) -> Message:
+    role: Literal["user", "assistant"] = "assistant" if "." in name else "user"
+    turn_id = name.partition(".")[2] or f"t_{name}"
+    return Message(message_id=name, role=role, parts=(), turn_id=turn_id, created_at=NOW, parent=parent)
+
+
+def names(messages: list[Message]) -> list[str]:
+    return [message.message_id for message in messages]
 
 
 def test_an_answer_follows_its_question_however_the_log_interleaves() -> None:
-    log = [said("user", 1), said("user", 2), said("assistant", 1), said("user", 3), said("assistant", 2)]
-    assert [m.message_id for m in conversation_until("t_3", log)] == [
-        "m_user1",
-        "m_assistant1",
-        "m_user2",
-        "m_assistant2",
-        "m_user3",
-    ]
+    log = [said("a"), said("b", "a.1"), said("a.1", "a"), said("c", "b.2"), said("b.2", "b")]
+    assert names(path_to("c", log)) == ["a", "a.1", "b", "b.2", "c"]
+    assert names(path_to("b", log)) == ["a", "a.1", "b"], "what was asked later is left out"
+    assert names(newest_branch(log)) == ["a", "a.1", "b", "b.2", "c"]
 
 
-def test_what_was_asked_later_is_left_out() -> None:
-    log = [said("user", 1), said("user", 2), said("user", 3), said("assistant", 1)]
-    assert [m.message_id for m in conversation_until("t_2", log)] == ["m_user1", "m_assistant1", "m_user2"]
+def test_what_follows_an_answer_that_never_came_follows_its_question() -> None:
+    log = [said("a"), said("b", "a.1"), said("b.2", "b")]
+    assert names(path_to("b", log)) == ["a", "b"]
+    assert names(newest_branch(log)) == ["a", "b", "b.2"]
 
 
-def test_its_own_answer_is_left_out() -> None:
-    assert [m.role for m in conversation_until("t_1", [said("user", 1), said("assistant", 1)])] == ["user"]
+def test_an_edited_message_and_an_answer_made_again_are_branches_of_their_own() -> None:
+    log = [said("a"), said("a.1", "a"), said("b", "a.1"), said("b.2", "b"), said("c", "a.1"), said("c.3", "c")]
+    assert names(newest_branch(log)) == ["a", "a.1", "c", "c.3"]
+    assert names(path_to("b.2", log)) == ["a", "a.1", "b", "b.2"]
+    log.append(said("b.4", "b"))
+    assert names(newest_branch(log)) == ["a", "a.1", "b", "b.4"]
+    log.append(said("d"))
+    assert names(newest_branch(log)) == ["d"], "the first message can be edited too"
 
 
-def test_a_turn_that_is_not_there() -> None:
-    with pytest.raises(LookupError, match="t_9"):
-        conversation_until("t_9", [said("user", 1)])
+def test_nothing_said_is_no_branch() -> None:
+    assert newest_branch([]) == []
+    with pytest.raises(LookupError, match="no message b"):
+        path_to("b", iter([said("a")]))
 
 
-def test_messages_may_come_from_an_iterator() -> None:
-    assert conversation_until("t_1", iter([said("user", 1)])) == [said("user", 1)]
+def test_ids_of_answers_name_what_they_answer() -> None:
+    assert question_id(answer_id("m_1", "t_2")) == question_id("m_1") == "m_1"
 
 
 @st.composite
-def logs(draw: st.DrawFn) -> tuple[list[Message], int]:
-    """A log that can happen: questions in order, each answer somewhere behind its question; and a turn of it."""
-    count = draw(st.integers(1, 6))
-    log = [said("user", turn) for turn in range(count)]
-    for turn in range(count):
-        if draw(st.booleans()):
-            place = draw(st.integers(log.index(said("user", turn)) + 1, len(log)))
-            log.insert(place, said("assistant", turn))
-    return log, draw(st.integers(0, count - 1))
+def trees(draw: st.DrawFn) -> list[Message]:
+    """A log that can happen: questions after any earlier message or none; each answer somewhere behind its question."""
+    log: list[Message] = []
+    for turn in range(draw(st.integers(1, 6))):
+        parent = draw(st.sampled_from([None, *names(log)]))
+        log.append(said(f"q{turn}", parent))
+        for _ in range(draw(st.integers(0, 2))):
+            log.append(said(f"q{turn}.{len(log)}", f"q{turn}"))
+    return log
 
 
-@given(logs())
-def test_the_conversation_is_every_earlier_turn_whole_and_in_order(case: tuple[list[Message], int]) -> None:
-    log, turn = case
-    conversation = conversation_until(f"t_{turn}", log)
-    expected = [message for earlier in range(turn) for message in log if message.turn_id == f"t_{earlier}"]
-    assert conversation == [*expected, said("user", turn)]
-    for before, after in itertools.pairwise(conversation):
-        if after.role == "assistant":
-            assert (before.role, before.turn_id) == ("user", after.turn_id)
+@given(trees())
+def test_every_branch_is_a_path_from_a_beginning(log: list[Message]) -> None:
+    for message in log:
+        path = path_to(message.message_id, log)
+        assert path[-1] == message
+        assert path[0].parent is None
+        assert all(after.parent == before.message_id for before, after in itertools.pairwise(path))
+    assert newest_branch(log)[-1] == log[-1]
 
 
 @pytest.mark.parametrize(

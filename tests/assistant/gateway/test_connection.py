@@ -99,12 +99,6 @@ def test_a_malformed_frame_is_answered_with_the_id_it_has() -> None:
     assert error_of(connected().receive("nope")).command_id is None
 
 
-def test_branches_are_not_there_yet_and_nothing_is_submitted() -> None:
-    frame = command("turn.submit", session_id="s", client_message_id="c", text="x", parent="m_1")
-    error = error_of(connected().receive(frame))
-    assert (error.code, error.command_id) == ("not_supported", "7")
-
-
 def test_a_picture_on_its_way() -> None:
     connection, upload_id, data = connected(), uuid4(), b"a picture"
     effect = connection.receive(begin(data, upload_id))

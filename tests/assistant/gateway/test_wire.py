@@ -43,6 +43,16 @@ def refused(frame: str | dict[str, Any]) -> MalformedFrame:
         (SUBMIT | {"tool": {"name": "caption", "arguments": {"style": "alt"}}, "parent": "m_1"}, wire.TurnSubmit),
         (SUBMIT | {"options": {"max_tokens": 5, "temperature": 0, "top_p": 1, "seed": 3}}, wire.TurnSubmit),
         ({"type": "turn.cancel", "id": "6", "turn_id": "t_1", "seen_chars": 4}, wire.TurnCancel),
+        (
+            {
+                "type": "turn.regenerate",
+                "id": "8",
+                "session_id": "s",
+                "message_id": "m_1.t_1",
+                "client_message_id": "c",
+            },
+            wire.TurnRegenerate,
+        ),
         ({"type": "ping", "id": "7"}, wire.Ping),
     ],
 )

@@ -34,14 +34,16 @@ def record(*events: Event) -> Record:
 
 def whole() -> Record:
     result = ToolResultPart(name="caption", result={"text": "``` a cat"})
-    told = Message(message_id="m_3", role="assistant", parts=(CALL, result), turn_id="t_3", created_at=NOW)
+    told = Message(
+        message_id="m_3", role="assistant", parts=(CALL, result), turn_id="t_3", created_at=NOW, parent="m_user3"
+    )
     return record(
         MessageCreated(message=question("What is this?", "i_1")),
         MessageCreated(message=answer("**A cat.**")),
         TurnFinished(turn_id="t_1", status="completed"),
         MessageCreated(message=question("And now?", turn=2)),
         FAILED,
-        MessageCreated(message=question("", "i_1", turn=3, tool=CALL)),
+        MessageCreated(message=question("", "i_1", turn=3, tool=CALL).model_copy(update={"parent": "m_user2.t_2"})),
         MessageCreated(message=told),
         TurnFinished(turn_id="t_3", status="cancelled"),
     )
@@ -79,7 +81,7 @@ async def test_json_holds_all_that_is_kept() -> None:
 
 def test_markdown_reads_from_top_to_bottom() -> None:
     kept = whole()
-    text = as_markdown(kept, messages_of(kept))
+    text = as_markdown(kept)
     assert text.startswith(
         "# A cat\n\nBegun 2026-01-31 12:00 UTC.\n\n## You, 2026-01-31 12:00 UTC\n\n*Picture `i_1`, 64"
     )
@@ -95,6 +97,17 @@ def test_markdown_reads_from_top_to_bottom() -> None:
     places = [text.index(part) for part in order]
     assert places == sorted(places)
     assert text.count("> ") == 2
+
+
+def test_markdown_has_the_newest_branch_and_says_that_there_are_others() -> None:
+    edited = question("What was it?", turn=2).model_copy(update={"parent": None})
+    first = [MessageCreated(message=question("What is this?")), MessageCreated(message=answer())]
+    kept = record(*first, MessageCreated(message=edited))
+    text = as_markdown(kept)
+    assert "What is this?" not in text
+    assert "What was it?" in text
+    assert "Other branches have 2 more messages" in text
+    assert len(json.loads(as_json(kept, []))["messages"]) == 3
 
 
 async def test_deletion_lets_the_engine_forget_what_only_it_needed() -> None:

@@ -3,13 +3,13 @@ from typing import Any
 import pytest
 
 from assistant.bootstrap import load_prompts
-from assistant.domain.errors import AssistantError, Conflict
+from assistant.domain.errors import AssistantError, Conflict, NotFound
 from assistant.domain.messages import ImagePart, TextPart, ToolCallPart
 from assistant.domain.turns import TurnOptions
 from assistant.ports.conversations import Accepted
 from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES, Submissions
 from assistant.tools import all_tools
-from tests.assistant.fakes import OWNER, FakeConversations, FakePictures
+from tests.assistant.fakes import OWNER, FakeConversations, FakePictures, question
 
 MANY = tuple(f"i_{number}" for number in range(MOST_PICTURES + 1))
 
@@ -130,3 +130,25 @@ async def test_the_same_message_again_is_the_same_turn(house: House) -> None:
     assert (again.turn_id, again.duplicate) == (first.turn_id, True)
     with pytest.raises(Conflict):
         await house.accept(text="y")
+
+
+# --- Branches -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_goes_on_after_one_that_is_there(house: House) -> None:
+    house.conversations.said = [question()]
+    assert await house.refused(text="x", parent="m_none") == "message_not_found"
+    assert await house.refused(text="x", parent="m_user1", owner="eve") == "session_not_found"
+    await house.accept(text="x", parent="m_user1")
+    await house.accept(text="x", parent="root", client_message_id="c2")
+    assert [submission.parent for submission in house.conversations.submitted] == ["m_user1", "root"]
+
+
+async def test_a_message_is_answered_again_by_its_name_or_that_of_its_answer(house: House) -> None:
+    house.conversations.said = [question()]
+    for number, name in enumerate(("m_user1", "m_user1.t_1")):
+        await house.submissions.regenerate(OWNER, "s_1", name, client_message_id=f"c{number}", options=TurnOptions())
+    assert [submission.regenerates for submission in house.conversations.submitted] == ["m_user1", "m_user1"]
+    with pytest.raises(NotFound) as refused:
+        await house.submissions.regenerate(OWNER, "s_1", "m_2", client_message_id="c9", options=TurnOptions())
+    assert refused.value.code == "message_not_found"

@@ -91,11 +91,12 @@ async def test_an_answer() -> None:
     assert (engine.requests[0].options.seed, engine.requests[0].prefix) == (5, "")
     assert queue.status == "completed"
     assert queue.answer == Message(
-        message_id=queue.answer.message_id if queue.answer else "",
+        message_id="m_user2.t_2",
         role="assistant",
         parts=(TextPart(text="A café 🐈."),),
         turn_id="t_2",
         created_at=FixedClock().now(),
+        parent="m_user2",
     )
     assert queue.appended[0] == TurnProgress(turn_id="t_2", stage="prefill", done=1, total=2)
     check_text(queue)
