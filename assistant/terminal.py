@@ -26,6 +26,7 @@ from assistant.domain.messages import Message
 from assistant.ports.engine import Looked, Token
 from assistant.ports.tools import ToolDone
 from assistant.settings import Settings
+from assistant.terminal_sessions import carry_out
 
 SHOWN_CHARACTERS = 160
 """How much is shown of what was read."""
@@ -61,10 +62,14 @@ async def talk(url: str, question: str, images: list[Path], session_id: str | No
                 await _ask(session, question, pictures)
             return
         _note(f"conversation {session.session_id} — Ctrl-C stops an answer, Ctrl-D ends")
+        _note("/sessions /rename TITLE /export FILE /retry /delete")
         async for line in _lines():
             if await _told(client, session, line, pictures):
-                continue
-            if line.strip() or pictures:
+                if session.is_deleted:
+                    return
+            elif line.strip() == "/retry":
+                await _retry(session)
+            elif line.strip() or pictures:
                 await _ask(session, line, pictures)
                 pictures = []
 
@@ -87,10 +92,19 @@ async def _lines() -> AsyncIterator[str]:
 async def _told(client: Client, session: Session, line: str, pictures: list[str]) -> bool:
     """As ``_taught``, but what is refused is said, and the conversation goes on."""
     try:
-        return await _taught(client, session, line, pictures)
+        return await _taught(client, session, line, pictures) or await _kept(client, session, line)
     except (InvalidRequest, ServerRefused) as error:
         _note(error.message, "red")
         return True
+
+
+async def _kept(client: Client, session: Session, line: str) -> bool:
+    """Carry out a command about conversations as a whole. False: it is none."""
+    command, _, said = line.strip().partition(" ")
+    lines = await carry_out(client, session, command, said)
+    for told in lines or ():
+        print(told, flush=True)
+    return lines is not None
 
 
 async def _taught(client: Client, session: Session, line: str, pictures: list[str]) -> bool:
@@ -124,9 +138,21 @@ def _last_pictures(session: Session) -> list[str]:
 
 async def _ask(session: Session, text: str, pictures: list[str]) -> None:
     """Show one answer while it comes; Ctrl-C stops it and nothing else."""
+    await _show(session, session.ask(text, images=pictures))
+
+
+async def _retry(session: Session) -> None:
+    """Have the last message answered again."""
+    if session.branch:
+        await _show(session, session.regenerate(session.branch[-1].message_id))
+    else:
+        _note("nothing was asked yet", "red")
+
+
+async def _show(session: Session, events: AsyncIterator[Event]) -> None:
     turn = _Turn(session)
     with _on_interrupt(turn.cancel):
-        async for event in session.ask(text, images=pictures):
+        async for event in events:
             turn.show(event)
         turn.end()
 

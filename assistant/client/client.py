@@ -132,6 +132,8 @@ class Client:
             ServerRefused: there is no such session. So it is when it was deleted before a lost connection.
         """
         await self.command("session.delete", session_id=session_id)
+        if (session := self._sessions.pop(session_id, None)) is not None:
+            session.end()
 
     async def export(self, session_id: str, form: Literal["json", "markdown"] = "json") -> str:
         """A conversation as a document: JSON with everything (docs/protocol.md), or Markdown to read.

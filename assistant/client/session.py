@@ -51,6 +51,7 @@ class Session:
         self.cursor = cursor
         self.messages: list[Message] = []
         """Committed messages, in the order of the log."""
+        self.is_deleted = False
         self.title: str | None = None
         """What it was renamed to, if it was."""
         self._command = command
@@ -70,7 +71,7 @@ class Session:
         """Take a frame of this session from the socket: as an object, and as it came."""
         try:
             if frame["type"] == "session.deleted":
-                self.fail(ClientError("This conversation was deleted."))
+                self.end()
             elif frame["type"] == "session.snapshot":
                 self._jump(SessionSnapshot.model_validate(frame, extra="ignore"))
             else:
@@ -78,6 +79,11 @@ class Session:
         except ValidationError as error:
             log.warning("%s cannot be read: %d problems", frame["type"], error.error_count())
             self.fail(ClientError(f"The server sent a {frame['type']} that this client cannot read."))
+
+    def end(self) -> None:
+        """The conversation was deleted."""
+        self.is_deleted = True
+        self.fail(ClientError("This conversation was deleted."))
 
     def fail(self, error: ClientError) -> None:
         """Whoever waits for events waits in vain."""

@@ -1,5 +1,6 @@
 """The commands as a person types them, in processes of their own."""
 
+import json
 import os
 import signal
 import socket
@@ -154,3 +155,25 @@ def test_the_private_redis_is_on_no_port_and_goes_with_its_parent(start: Start) 
     server.process.wait()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
+
+
+def test_a_conversation_is_named_taken_along_and_deleted(
+    assistant_command: list[str], server: Server, tmp_path: Path
+) -> None:
+    talk, whole = tmp_path / "talk.md", tmp_path / "talk.json"
+    lines = ["hello", "/retry", "/rename A walk", "/sessions", f"/export {talk}", f"/export {whole}", f"/export {talk}"]
+    text = "\n".join([*lines, "/delete", "/delete yes", "never asked"])
+    ended = run(assistant_command, "chat", "--url", server.socket_url, text=text)
+    assert ended.returncode == 0, ended.stderr
+    said = ended.stdout.splitlines()
+    assert said[2] == "Renamed: A walk"
+    assert any(line.startswith("s_") and line.endswith("A walk") for line in said)
+    assert said[-3:] == [f"Written: {talk}", f"Written: {whole}", "Deleted."]
+    assert "is there already" in ended.stderr
+    assert "/delete yes" in ended.stderr
+    assert talk.read_text(encoding="utf-8").startswith("# A walk\n")
+    document = json.loads(whole.read_text(encoding="utf-8"))
+    assert [message["role"] for message in document["messages"]] == ["user", "assistant", "assistant"]
+    again = run(assistant_command, "chat", "--url", server.socket_url, "--session", document["session_id"], "x")
+    assert again.returncode != 0
+    assert "no such conversation" in again.stderr
