@@ -3,6 +3,7 @@ import { useCallback, useRef, useState, useSyncExternalStore } from "react";
 import type { Chat } from "./chat";
 import { Announcer } from "./components/Announcer";
 import { Composer } from "./components/Composer";
+import { Conversations } from "./components/Conversations";
 import { ConversationView } from "./components/ConversationView";
 import { Header } from "./components/Header";
 import { Banner } from "./components/Banner";
@@ -14,6 +15,7 @@ import { readJson, remember } from "./memory";
 export function App({ chat }: { chat: Chat }) {
   const snapshot = useSyncExternalStore(chat.subscribe, chat.getSnapshot);
   const [draft, setDraft] = useState(() => readJson("draft", ""));
+  const [listing, setListing] = useState(false);
   const composer = useRef<HTMLTextAreaElement>(null);
 
   const changeDraft = useCallback(
@@ -51,7 +53,12 @@ export function App({ chat }: { chat: Chat }) {
 
   return (
     <div className="app" data-testid="drop-zone" data-dragging={dragging} {...handlers}>
-      <Header status={snapshot.status} onNew={startNew} onLogOut={chat.isLoggedIn ? logOut : null} />
+      <Header
+        status={snapshot.status}
+        onNew={startNew}
+        onList={() => setListing(true)}
+        onLogOut={chat.isLoggedIn ? logOut : null}
+      />
       <ConversationView chat={chat} snapshot={snapshot} onEdit={edit}>
         {isEmpty && <Welcome onSuggest={suggest} onFiles={attach} />}
       </ConversationView>
@@ -70,6 +77,7 @@ export function App({ chat }: { chat: Chat }) {
           <p>Drop pictures to attach them</p>
         </div>
       )}
+      {listing && <Conversations chat={chat} current={snapshot.conversation.sessionId} onClose={() => setListing(false)} />}
       <Announcer text={snapshot.announcement} />
     </div>
   );

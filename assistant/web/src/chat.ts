@@ -81,6 +81,7 @@ export class Chat {
         if (replaced) this.notify("That conversation is no longer on the server. This is a new one.");
       },
       onEvent: (event) => this.received(event),
+      onDeleted: () => this.deleted(),
       onProblem: ({ code, message }) => {
         // A refused picture is told beside it, by the answer to image.end.
         if (!code.startsWith("image_") && !code.startsWith("upload_")) this.notify(message);
@@ -166,11 +167,25 @@ export class Chat {
   }
 
   newConversation(): void {
+    this.switchTo(null, "New conversation");
+  }
+
+  /** Leave this conversation for another. */
+  openConversation(sessionId: string): void {
+    if (sessionId !== this.snapshot.conversation.sessionId) this.switchTo(sessionId, "Another conversation");
+  }
+
+  private switchTo(sessionId: string | null, announcement: string): void {
     for (const { key } of this.snapshot.attachments) this.detach(key);
-    remember("session", null);
+    remember("session", sessionId);
     this.cancelWhenKnown = false;
-    this.update({ conversation: EMPTY, notice: null, stopping: false, sendWhenReady: false, announcement: "New conversation" });
-    this.connection.switchSession(null);
+    this.update({ conversation: EMPTY, notice: null, stopping: false, sendWhenReady: false, announcement });
+    this.connection.switchSession(sessionId);
+  }
+
+  private deleted(): void {
+    this.newConversation();
+    this.notify("That conversation was deleted. This is a new one.");
   }
 
   // -- who is here
@@ -382,7 +397,7 @@ function spoken({ status, text, error }: AnswerEntry): string {
   return `${status === "cancelled" ? "Stopped. " : ""}Answer: ${text.replace(/[*_`#]+/g, "")}`;
 }
 
-function words(error: unknown): string {
+export function words(error: unknown): string {
   if (error instanceof CommandError && error.retryAfter !== null)
     return `${error.message} Try again in ${Math.ceil(error.retryAfter)} s.`;
   if (error instanceof CommandError || error instanceof FileRefused) return error.message;

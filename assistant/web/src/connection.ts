@@ -62,6 +62,8 @@ export interface ConnectionOptions {
   /** A session is open and its events follow. `replaced` when the one asked for is gone. */
   onOpened: (sessionId: string, cursor: Cursor, replaced: boolean) => void;
   onEvent: (event: SessionEvent) => void;
+  /** The open session was deleted, here or on another device. */
+  onDeleted: () => void;
   /** An error that answers no command. */
   onProblem: (error: ErrorFrame) => void;
   createSocket?: (url: string, subprotocol: string) => Socket;
@@ -199,7 +201,9 @@ export class Connection {
     else if (frame.type === "ack") this.settle(String(frame["id"]), (w) => w.done(frame as unknown as Ack));
     else if (frame.type === "error") this.refuse(frame as unknown as ErrorFrame);
     else if (frame.type === "pong") this.waiting.delete(String(frame["id"] ?? ""));
-    else if (isSessionEvent(frame as Frame)) {
+    else if (frame.type === "session.deleted") {
+      if (frame["session_id"] === this.sessionId) this.options.onDeleted();
+    } else if (isSessionEvent(frame as Frame)) {
       if (frame["session_id"] === this.sessionId) this.options.onEvent(frame as unknown as SessionEvent);
     }
   }

@@ -42,3 +42,11 @@ export function usePastedFiles(onFiles: OnFiles): void {
     return () => document.removeEventListener("paste", paste);
   }, [onFiles]);
 }
+
+/** Let the browser save a text as a file. */
+export function saveFile(name: string, text: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type: "application/octet-stream" }));
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

@@ -149,6 +149,15 @@ export interface Remembered {
   added_at?: string;
 }
 
+/** A conversation in a list. */
+export interface SessionInfo {
+  session_id: string;
+  title: string;
+  created_at: string;
+  updated_at: string;
+  messages: number;
+}
+
 export interface Ack {
   type: "ack";
   id: string;
@@ -166,6 +175,12 @@ export interface Ack {
   memory?: Remembered;
   memories?: Remembered[];
   removed?: Remembered[];
+  sessions?: SessionInfo[];
+  before?: string;
+  title?: string;
+  /** A part of an export, and what gives the next. */
+  text?: string;
+  next?: string;
 }
 
 export interface ErrorFrame {
@@ -180,6 +195,10 @@ export interface ErrorFrame {
 export type Command =
   | { type: "auth"; token: string | null; client: { name: string; version: string } }
   | { type: "session.open"; session_id?: string; cursor?: Cursor }
+  | { type: "session.list"; before?: string }
+  | { type: "session.rename"; session_id: string; title: string }
+  | { type: "session.delete"; session_id: string }
+  | { type: "session.export"; session_id: string; format: "json" | "markdown"; part?: string }
   | { type: "image.begin"; upload_id: string; sha256: string; bytes: number; mime: string }
   | { type: "image.end"; upload_id: string }
   | { type: "turn.submit"; session_id: string; client_message_id: string; text: string; images: string[] }

@@ -226,3 +226,28 @@ describe("conversations", () => {
     expect(chat.snapshot.announcement).toBe("");
   });
 });
+
+describe("other conversations", () => {
+  it("are opened in the place of this one", async () => {
+    const { chat, socket, entries } = load();
+    socket().welcome();
+    socket().say(log(1, { type: "message.created", message: { message_id: "m_1", role: "user", parts: [{ type: "text", text: "hi" }], turn_id: "t_1" } }));
+    expect(entries()).toHaveLength(1);
+    chat.openConversation("s_1");
+    expect(entries()).toHaveLength(1);
+    chat.openConversation("s_2");
+    expect(entries()).toEqual([]);
+    socket().welcome({ epoch: "e1", seq: 0 }, "s_2");
+    expect(socket().last("session.open")).toMatchObject({ session_id: "s_2" });
+    expect(chat.snapshot.conversation.sessionId).toBe("s_2");
+  });
+
+  it("begin where this one was deleted, and the page says so", async () => {
+    const { chat, socket } = load();
+    socket().welcome();
+    socket().say({ type: "session.deleted", session_id: "s_1" });
+    socket().welcome({ epoch: "e2", seq: 0 }, "s_2");
+    expect(socket().last("session.open")).not.toHaveProperty("session_id");
+    expect(chat.snapshot.notice).toContain("was deleted");
+  });
+});

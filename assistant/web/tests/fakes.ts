@@ -65,7 +65,7 @@ export class FakeSocket implements Socket {
 /** A connection on fake sockets, with what it told. */
 export function connect(options: Partial<ConnectionOptions> = {}) {
   const sockets: FakeSocket[] = [];
-  const told = { statuses: [] as Status[], opened: [] as unknown[][], events: [] as SessionEvent[], problems: [] as ErrorFrame[] };
+  const told = { statuses: [] as Status[], opened: [] as unknown[][], events: [] as SessionEvent[], problems: [] as ErrorFrame[], deletions: 0 };
   const connection = new Connection({
     url: "ws://test/v1/ws",
     sessionId: null,
@@ -73,6 +73,7 @@ export function connect(options: Partial<ConnectionOptions> = {}) {
     onStatus: (status) => told.statuses.push(status),
     onOpened: (...args) => told.opened.push(args),
     onEvent: (event) => told.events.push(event),
+    onDeleted: () => void told.deletions++,
     onProblem: (error) => told.problems.push(error),
     createSocket: (_url, subprotocol) => {
       const socket = new FakeSocket(subprotocol);

@@ -1,16 +1,17 @@
 import type { Status } from "../connection";
-import { LogoIcon, NewIcon } from "./Icons";
+import { ListIcon, LogoIcon, NewIcon } from "./Icons";
 
 const WORDS: Record<Status["state"], string> = { connecting: "Connecting", ready: "Connected", offline: "Offline" };
 
 interface Props {
   status: Status;
   onNew: () => void;
+  onList: () => void;
   /** Null where nobody is logged in. */
   onLogOut: (() => void) | null;
 }
 
-export function Header({ status, onNew, onLogOut }: Props) {
+export function Header({ status, onNew, onList, onLogOut }: Props) {
   return (
     <header className="header">
       <h1 className="brand">
@@ -21,6 +22,10 @@ export function Header({ status, onNew, onLogOut }: Props) {
         <span className="dot" aria-hidden="true" />
         {WORDS[status.state]}
       </p>
+      <button type="button" className="quiet" data-testid="list-conversations" onClick={onList} aria-label="Conversations" aria-haspopup="dialog">
+        <ListIcon />
+        <span className="wide-only">Conversations</span>
+      </button>
       <button type="button" className="quiet" data-testid="new-conversation" onClick={onNew} aria-label="New conversation">
         <NewIcon />
         <span className="wide-only">New conversation</span>

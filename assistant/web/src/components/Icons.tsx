@@ -22,6 +22,7 @@ export const PictureIcon = icon(
 export const SendIcon = icon(<path d="M10 16V4.5M5 9.3l5-5 5 5" />);
 export const StopIcon = icon(<rect className="filled" x="5.5" y="5.5" width="9" height="9" rx="2" />);
 export const CloseIcon = icon(<path d="m6 6 8 8m0-8-8 8" />);
+export const ListIcon = icon(<path d="M4 5.5h12M4 10h12M4 14.5h12" />);
 export const NewIcon = icon(<path d="M16.5 10.5V14A2.5 2.5 0 0 1 14 16.5H6A2.5 2.5 0 0 1 3.5 14V6A2.5 2.5 0 0 1 6 3.5h3.5M8.5 11.5l.4-2.3 6-6 1.9 1.9-6 6-2.3.4Z" />);
 export const EyeIcon = icon(
   <>
