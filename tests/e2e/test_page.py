@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from tests import photos
-from tests.conftest import Server
+from tests.conftest import Server, Start
 from vlbm.evaluation.photos import Photo
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -120,3 +120,52 @@ async def test_a_bad_file_is_told_beside_it(page: Page, model_server: Server, tm
     attachment = page.get_by_test_id("attachment")
     await expect(attachment).to_have_attribute("data-state", "error")
     await expect(attachment).to_contain_text("not a picture")
+
+
+async def test_conversations_are_listed_renamed_taken_along_and_deleted(
+    page: Page, start_session: Start, tmp_path: Path
+) -> None:
+    server = start_session("serve", "--engine", "scripted", "--scripted-delay-ms", "1")
+    await page.goto(server.url)
+    await _ask(page, "What is a cat?")
+    await page.get_by_test_id("new-conversation").click()
+    await _ask(page, "What is a dog?")
+
+    await page.get_by_test_id("list-conversations").click()
+    dialog = page.get_by_role("dialog", name="Conversations")
+    rows = dialog.get_by_role("listitem")
+    await expect(rows).to_have_count(2)
+    await expect(rows.first).to_contain_text("What is a dog?")
+    await rows.last.get_by_role("button", name="Rename").click()
+    await page.keyboard.press("ControlOrMeta+a")
+    await page.keyboard.type("Cats")
+    await page.keyboard.press("Enter")
+    await expect(rows.last.get_by_role("button", name="Cats")).to_be_visible()
+
+    async with page.expect_download() as saving:
+        await rows.last.get_by_role("button", name="Export Markdown").click()
+    download = await saving.value
+    assert download.suggested_filename == "Cats.md"
+    await download.save_as(tmp_path / "cats.md")
+    assert (tmp_path / "cats.md").read_text(encoding="utf-8").startswith("# Cats\n")
+
+    await rows.last.get_by_role("button", name="Cats").click()
+    await expect(dialog).to_have_count(0)
+    await expect(page.get_by_role("main")).to_contain_text("What is a cat?")
+    await page.get_by_test_id("list-conversations").click()
+    await rows.last.get_by_role("button", name="Delete").click()
+    await expect(rows.last.get_by_role("button", name="Keep")).to_be_focused()
+    await rows.last.get_by_role("button", name="Delete").click()
+    await expect(rows).to_have_count(1)
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
+    await expect(page.get_by_test_id("notice")).to_contain_text("was deleted")
+    await expect(page.get_by_role("main")).not_to_contain_text("What is a cat?")
+
+
+async def _ask(page: Page, text: str) -> None:
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "ready")
+    await page.get_by_role("textbox").fill(text)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("main")).to_contain_text(text)
+    await expect(page.locator("[data-status=completed]")).to_have_count(1, timeout=30_000)
