@@ -5,7 +5,7 @@ SETUP := @scripts/setup
 export PYTHON
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test coverage lint format lock train bench turns faults experiments comparisons setup clean
+.PHONY: help run test coverage lint format lock train bench turns faults experiments comparisons protocol setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ experiments: ## prove every fusion on ambiguous words and write docs/experiments
 
 comparisons: setup ## train the recipe with one thing changed at a time and write docs/comparisons.md
 	$(BIN)/python benchmarks/comparisons.py $(ARGS)
+
+protocol: setup ## write the protocol's schemas, TypeScript types and tables from its models
+	$(BIN)/python scripts/protocol.py
 
 clean: ## remove all that set-up and checks made
 	rm -rf .venv .cache/setup .cache/testdata assistant/web/dist assistant/web/node_modules

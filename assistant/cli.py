@@ -163,6 +163,15 @@ def summarise(file: Path | None, length: str, images: tuple[Path, ...], **values
     _tool("summarise", asked, values)
 
 
+@cli.command()
+@click.argument("form", metavar="FORMAT", type=click.Choice(["json-schema", "asyncapi", "typescript"]))
+def protocol(form: str) -> None:
+    """Print the websocket protocol: as FORMAT json-schema, asyncapi or typescript."""
+    from assistant.protocol.files import FORMATS
+
+    click.echo(FORMATS[form](), nl=False)
+
+
 def _tool(name: str, arguments: dict[str, Any], values: dict[str, Any]) -> None:
     from assistant.terminal import run_tool
 

@@ -60,7 +60,7 @@ class MessageCreated(Value):
 
 
 class TurnQueued(Value):
-    """The turn waits; ``position`` counts from 1, in this conversation."""
+    """The turn waits: turns of a session run one after another. ``position`` counts from 1."""
 
     type: Literal["turn.queued"] = "turn.queued"
     turn_id: str
@@ -84,7 +84,7 @@ class TurnStarted(Value):
 
 
 class TurnProgress(Value):
-    """Work before or between tokens; also sent as a sign of life before the first token."""
+    """Work before or between tokens, and a sign of life while there is none. A ``total`` of 0 is unknown."""
 
     type: Literal["turn.progress"] = "turn.progress"
     turn_id: str
@@ -112,7 +112,7 @@ class ToolCalled(Value):
 
 
 class ToolFinished(Value):
-    """A tool ended with its typed result."""
+    """A tool ended with its typed result; ``read`` in it are the words that were read in the pictures."""
 
     type: Literal["tool.finished"] = "tool.finished"
     turn_id: str
@@ -124,7 +124,11 @@ TurnStatus = Literal["completed", "cancelled", "failed", "length"]
 
 
 class TurnFinished(Value):
-    """The one last event of a turn. ``notes``: what the reader should know of the answer, a sentence each."""
+    """The one last event of a turn; ``images`` lists every picture that might have been looked at.
+
+    ``notes``: what the reader should know of the answer, a sentence each, such as what of the owner's memory was not
+    used, or that the oldest messages no longer fit and a summary of them was.
+    """
 
     type: Literal["turn.finished"] = "turn.finished"
     turn_id: str

@@ -65,7 +65,11 @@ class ClientInfo(Frame):
 
 
 class Auth(Command):
-    """Who is there. Must come first; with a null token the browser's cookie says so, and without one nobody."""
+    """Who is there. Must come first, within 10 s.
+
+    ``token`` is an API key or a JSON Web Token; null is the cookie or ``Authorization`` of the handshake, and without
+    these anonymous.
+    """
 
     type: Literal["auth"]
     token: Annotated[str, Field(max_length=8192)] | None = None
@@ -79,7 +83,10 @@ class CursorFrame(Frame):
 
 
 class SessionOpen(Command):
-    """Open a session, new or known; its events follow from the cursor."""
+    """Open a session; without ``session_id`` a new one.
+
+    Its events follow from ``cursor``; without one, from the beginning.
+    """
 
     type: Literal["session.open"]
     session_id: _SESSION_ID | None = None
@@ -87,7 +94,10 @@ class SessionOpen(Command):
 
 
 class SessionList(Command):
-    """The owner's conversations, newest first; ``before`` is what came with the page before."""
+    """The owner's conversations that have a message, the last used first.
+
+    The next page is had with the ack's ``before``; the last one has none. A page may be shorter than its ``limit``.
+    """
 
     type: Literal["session.list"]
     before: Annotated[str, Field(max_length=64)] | None = None
@@ -95,7 +105,10 @@ class SessionList(Command):
 
 
 class SessionRename(Command):
-    """Give a conversation a title."""
+    """Give a conversation a title: kept on one line, at most 200 characters.
+
+    Until then it is the first words of the first message.
+    """
 
     type: Literal["session.rename"]
     session_id: _SESSION_ID
@@ -103,14 +116,21 @@ class SessionRename(Command):
 
 
 class SessionDelete(Command):
-    """Delete a conversation and all that belongs to it alone."""
+    """Stop what runs, and delete a conversation with all that belongs to it alone.
+
+    So goes each picture that no other conversation and no memory of this owner uses; its bytes too, unless another
+    owner has the same.
+    """
 
     type: Literal["session.delete"]
     session_id: _SESSION_ID
 
 
 class SessionExport(Command):
-    """A conversation as a document, a part an answer; ``part`` is what came as ``next``."""
+    """A conversation as a document, in parts of at most 150,000 characters.
+
+    The ack's ``next`` is to be given as ``part`` for the part that follows; the last has none.
+    """
 
     type: Literal["session.export"]
     session_id: _SESSION_ID
@@ -119,14 +139,17 @@ class SessionExport(Command):
 
 
 class SessionClose(Command):
-    """Follow a conversation no longer on this connection."""
+    """Follow a conversation no longer on this connection; one that is not open too."""
 
     type: Literal["session.close"]
     session_id: _SESSION_ID
 
 
 class ImageBegin(Command):
-    """Announce a picture: ``sha256`` is of its bytes, in hexadecimal."""
+    """Announce a picture: ``sha256`` is of its bytes, in hexadecimal.
+
+    A hash that this owner has sent before is acknowledged with its ``image_id`` at once. At most 4 uploads at a time.
+    """
 
     type: Literal["image.begin"]
     upload_id: UUID
@@ -136,7 +159,7 @@ class ImageBegin(Command):
 
 
 class ImageEnd(Command):
-    """All bytes are sent."""
+    """All bytes are sent. After a wrong piece this gives the error, and frees the place."""
 
     type: Literal["image.end"]
     upload_id: UUID
@@ -148,10 +171,11 @@ class ToolChoice(Frame):
 
 
 class TurnSubmit(Command):
-    """A message to answer. The same ``client_message_id`` with the same content is the same turn.
+    """A message to answer.
 
-    ``parent`` is the message to go on after, ``root`` to begin anew: so a message is edited, or a
-    conversation branches.
+    The same ``client_message_id`` with the same content is the same turn, with other content an error. ``tool`` or a
+    slash command in the text calls a tool. ``parent`` is the message to go on after, ``root`` to begin anew, so that a
+    message is edited or a conversation branches; else it is the newest answer.
     """
 
     type: Literal["turn.submit"]
@@ -175,7 +199,10 @@ class TurnRegenerate(Command):
 
 
 class TurnCancel(Command):
-    """Stop a turn of a session that is open here; ``seen_chars`` is how much of its text the client has."""
+    """Stop a turn of a session that is open on this connection.
+
+    ``seen_chars`` is how much of its text the client has, in Unicode code points.
+    """
 
     type: Literal["turn.cancel"]
     turn_id: Annotated[str, Field(max_length=64)]
@@ -183,7 +210,10 @@ class TurnCancel(Command):
 
 
 class MemoryAdd(Command):
-    """Remember what an uploaded picture shows. The same picture is remembered once a language."""
+    """Remember what an uploaded picture shows: "This is our dog Rex." is kept as "our dog Rex".
+
+    The same picture and language again takes the place of what was there.
+    """
 
     type: Literal["memory.add"]
     image_id: Annotated[str, Field(max_length=64)]
@@ -192,13 +222,13 @@ class MemoryAdd(Command):
 
 
 class MemoryList(Command):
-    """What does this owner's memory hold?"""
+    """What this owner's memory holds, in the order in which it was taught; an ``image_id`` may be gone by now."""
 
     type: Literal["memory.list"]
 
 
 class MemoryRemove(Command):
-    """Forget: ``memory`` is an id, or what was said of the pictures."""
+    """Forget: ``memory`` is a ``memory_id``, or a text, and then all pictures of which it was said."""
 
     type: Literal["memory.remove"]
     memory: Annotated[str, Field(max_length=4096)]
@@ -243,12 +273,14 @@ class Hello(Frame):
 
 
 class Pong(Frame):
+    """The answer to ``ping``."""
+
     type: Literal["pong"] = "pong"
     id: str
 
 
 class Error(Frame):
-    """Something went wrong; most errors keep the socket open."""
+    """Something went wrong; the socket stays open, except after a refused ``auth``."""
 
     type: Literal["error"] = "error"
     command_id: str | None = None
@@ -354,7 +386,7 @@ class MemoryRemoveAck(Ack):
 
 
 class SessionSnapshot(Frame):
-    """The whole conversation up to ``seq``, where the client's cursor means nothing here."""
+    """The whole conversation up to ``seq``, instead of events, where the client's cursor means nothing here."""
 
     type: Literal["session.snapshot"] = "session.snapshot"
     session_id: str
