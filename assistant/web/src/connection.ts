@@ -87,7 +87,13 @@ const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 30_000;
 const BUSY_ATTEMPT = 3;
 const DEFAULT_HEARTBEAT_S = 15;
-const DEFAULT_LIMITS: Limits = { image_bytes: 10 * 1024 * 1024, image_pixels: 25_000_000, chunk_bytes: 256 * 1024 };
+const DEFAULT_LIMITS: Limits = {
+  image_bytes: 10 * 1024 * 1024,
+  image_pixels: 25_000_000,
+  images: 8,
+  text_chars: 100_000,
+  chunk_bytes: 256 * 1024,
+};
 
 export class Connection {
   limits: Limits = DEFAULT_LIMITS;

@@ -8,6 +8,9 @@
 import type { Cursor, Failure, ImagePart, ImageUse, Message, Part, SessionEvent, ToolCallPart, ToolResultPart, Usage } from "./protocol";
 import { place, type WeightedRange } from "./weights";
 
+/** A picture of a message; its size is known once the log has it. */
+export type MessageImage = Pick<ImagePart, "image_id"> & Partial<ImagePart>;
+
 /** A message of the user: `sending` until the log has it. */
 export interface UserEntry {
   kind: "user";
@@ -16,7 +19,7 @@ export interface UserEntry {
   messageId: string | null;
   turnId: string | null;
   text: string;
-  images: ImagePart[];
+  images: MessageImage[];
   /** Why the server refused it. */
   error: string | null;
 }
@@ -54,7 +57,7 @@ export interface Conversation {
 export interface Submission {
   clientMessageId: string;
   text: string;
-  images: ImagePart[];
+  images: MessageImage[];
 }
 
 export type Action =
@@ -218,10 +221,9 @@ function isSending(entry: Entry): boolean {
 }
 
 /** Whether the entry is this committed message: by its ids when they are known, else by what it says. */
-function isSame(entry: UserEntry, message: Message, text: string, images: ImagePart[]): boolean {
+function isSame(entry: UserEntry, message: Message, text: string, images: MessageImage[]): boolean {
   if (entry.messageId !== null) return entry.messageId === message.message_id;
-  if (message.client_message_id) return entry.key === message.client_message_id;
-  const ids = (parts: ImagePart[]): string => parts.map((p) => p.image_id).join();
+  const ids = (parts: MessageImage[]): string => parts.map((p) => p.image_id).join();
   return entry.state === "sending" && entry.text.trim() === text.trim() && ids(entry.images) === ids(images);
 }
 

@@ -24,7 +24,7 @@ export function place(tokens: TokenWeight[], text: string, base: number): Weight
     const start = token === "" ? -1 : text.indexOf(token, from);
     if (start < 0) continue;
     from = start + token.length;
-    if (weight !== null) ranges.push({ start: base + start, end: base + from, weight });
+    ranges.push({ start: base + start, end: base + from, weight });
   }
   return ranges;
 }

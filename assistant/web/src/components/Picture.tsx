@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState } from "react";
 
-import type { ImagePart } from "../protocol";
+import type { MessageImage } from "../conversation";
 import { CloseIcon, PictureIcon } from "./Icons";
 
 interface Props {
-  image: ImagePart;
+  image: MessageImage;
   number: number;
   url: string;
   name: string | null;
