@@ -1,4 +1,7 @@
-"""A client that sends exactly what it is told to: for what no honest client does."""
+"""A client that sends exactly what it is told to: for what no honest client does.
+
+It holds every frame that it gets against the published schema.
+"""
 
 import json
 from types import TracebackType
@@ -7,6 +10,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from assistant.gateway.wire import SUBPROTOCOL
+from tests.frames import check_answer, check_received
 
 
 class Raw:
@@ -21,7 +25,7 @@ class Raw:
 
     async def __aenter__(self) -> "Raw":
         self.socket = await connect(self._url, subprotocols=[SUBPROTOCOL], compression=None, max_size=None)
-        self.hello = json.loads(await self.socket.recv())
+        self.hello = await self.receive()
         if self._authenticate:
             await self.command("auth", token=None)
         return self
@@ -35,16 +39,19 @@ class Raw:
         """Send a command; its answer. Events that come before are kept in ``events``."""
         self._count += 1
         command_id = str(self._count)
-        await self.socket.send(json.dumps({"type": kind, "id": command_id, **fields}))
+        command = {"type": kind, "id": command_id, **fields}
+        await self.socket.send(json.dumps(command))
         while True:
             frame = await self.receive()
             if command_id in (frame.get("id"), frame.get("command_id")):
+                check_answer(command, frame)
                 return frame
             self.events.append(frame)
 
     async def receive(self) -> dict[str, Any]:
         """The next frame."""
         frame: dict[str, Any] = json.loads(await self.socket.recv())
+        check_received(frame)
         return frame
 
     async def until(self, kind: str) -> dict[str, Any]:
