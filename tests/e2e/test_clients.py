@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -80,9 +80,18 @@ class AiohttpSocket:
     """A socket of aiohttp."""
 
     def __init__(self, socket: "aiohttp.ClientWebSocketResponse[bool]") -> None:
-        self.send_text: Callable[[str], Awaitable[None]] = socket.send_str
-        self.send_bytes: Callable[[bytes], Awaitable[None]] = socket.send_bytes
-        self.receive: Callable[[], Awaitable[str]] = socket.receive_str
+        self._socket = socket
+
+    async def send_text(self, text: str) -> None:
+        await self._socket.send_str(text)
+
+    async def send_bytes(self, data: bytes) -> None:
+        await self._socket.send_bytes(data)
+
+    async def receive(self) -> str:
+        text = await self._socket.receive_str()
+        assert isinstance(text, str)
+        return text
 
 
 @asynccontextmanager
