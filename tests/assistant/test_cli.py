@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from assistant import cli
+from assistant.protocol.files import FORMATS
 from tests import pictures
 
 Output = tuple[int, str, str]
@@ -244,3 +245,8 @@ def test_keys_are_made_shown_once_listed_and_revoked(shell: Shell) -> None:
     code, out, err = shell("keys", "list")
     assert (code, out) == (0, "")
     assert "keys create" in err
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_protocol_is_printed(shell: Shell, form: str) -> None:
+    assert shell("protocol", form) == (0, FORMATS[form](), "")
