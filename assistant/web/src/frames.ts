@@ -194,6 +194,7 @@ export interface Message {
   parts: (TextPart | ImagePart | ToolCallPart | ToolResultPart)[];
   turn_id: string;
   created_at: string;
+  parent?: string;
 }
 
 /** A message was committed. */
@@ -218,6 +219,77 @@ export interface Pong {
   id: string;
 }
 
+/** Follow a conversation no longer on this connection; one that is not open too. */
+export interface SessionClose {
+  type: "session.close";
+  id: string;
+  session_id: string;
+}
+
+/**
+ * Stop what runs, and delete a conversation with all that belongs to it alone. So goes each picture that no other
+ * conversation and no memory of this owner uses; its bytes too, unless another owner has the same.
+ */
+export interface SessionDelete {
+  type: "session.delete";
+  id: string;
+  session_id: string;
+}
+
+/** The conversation is gone: deleted, on whatever device, or too old. Nothing more comes of it. */
+export interface SessionDeleted {
+  type: "session.deleted";
+  session_id: string;
+}
+
+/**
+ * A conversation as a document, in parts of at most 150,000 characters. The ack's `next` is to be given as `part` for
+ * the part that follows; the last has none.
+ */
+export interface SessionExport {
+  type: "session.export";
+  id: string;
+  session_id: string;
+  format: "json" | "markdown";
+  part?: string | null;
+}
+
+/** A part of the document; the texts of all parts joined are the document. Without `next` it is the last. */
+export interface SessionExportAck {
+  type: "ack";
+  id: string;
+  text: string;
+  next?: string;
+}
+
+/** A conversation in a list. */
+export interface SessionInfo {
+  session_id: string;
+  title: string;
+  created_at: string;
+  updated_at: string;
+  messages: number;
+}
+
+/**
+ * The owner's conversations that have a message, the last used first. The next page is had with the ack's `before`; the
+ * last one has none. A page may be shorter than its `limit`.
+ */
+export interface SessionList {
+  type: "session.list";
+  id: string;
+  before?: string | null;
+  limit?: number;
+}
+
+/** A page; without `before` it is the last. A page may be shorter than was asked for. */
+export interface SessionListAck {
+  type: "ack";
+  id: string;
+  sessions: SessionInfo[];
+  before?: string;
+}
+
 /** Open a session; without `session_id` a new one. Its events follow from `cursor`; without one, from the beginning. */
 export interface SessionOpen {
   type: "session.open";
@@ -233,6 +305,24 @@ export interface SessionOpenAck {
   cursor: CursorFrame;
 }
 
+/**
+ * Give a conversation a title: kept on one line, at most 200 characters. Until then it is the first words of the first
+ * message.
+ */
+export interface SessionRename {
+  type: "session.rename";
+  id: string;
+  session_id: string;
+  title: string;
+}
+
+/** The title as it is kept. */
+export interface SessionRenameAck {
+  type: "ack";
+  id: string;
+  title: string;
+}
+
 /** The whole conversation up to `seq`, instead of events, where the client's cursor means nothing here. */
 export interface SessionSnapshot {
   type: "session.snapshot";
@@ -240,6 +330,16 @@ export interface SessionSnapshot {
   epoch: string;
   seq: number;
   messages: Message[];
+}
+
+/** The conversation has another title. */
+export interface SessionUpdated {
+  type: "session.updated";
+  title: string;
+  session_id: string;
+  epoch: string;
+  seq: number;
+  at: string;
 }
 
 /** Plain text, Markdown allowed. */
@@ -371,9 +471,20 @@ export interface TurnQueued {
   at: string;
 }
 
+/** Answer a message again; `message_id` is the message's, or that of an answer to it. */
+export interface TurnRegenerate {
+  type: "turn.regenerate";
+  id: string;
+  session_id: string;
+  message_id: string;
+  client_message_id: string;
+  options?: TurnOptions;
+}
+
 /**
  * A worker took the turn. `attempt` counts from 1; a later attempt goes on from the text already sent. With `restart`
- * the text sent so far is void, because the store has lost it: the answer begins again.
+ * the text sent so far is void, because the store has lost it: the answer begins again. `message_id` is the message
+ * that it answers.
  */
 export interface TurnStarted {
   type: "turn.started";
@@ -382,6 +493,7 @@ export interface TurnStarted {
   restart: boolean;
   engine: string;
   model: string;
+  message_id?: string;
   session_id: string;
   epoch: string;
   seq: number;
@@ -390,7 +502,8 @@ export interface TurnStarted {
 
 /**
  * A message to answer. The same `client_message_id` with the same content is the same turn, with other content an
- * error. `tool` or a slash command in the text calls a tool.
+ * error. `tool` or a slash command in the text calls a tool. `parent` is the message to go on after, `root` to begin
+ * anew, so that a message is edited or a conversation branches; else it is the newest answer.
  */
 export interface TurnSubmit {
   type: "turn.submit";
@@ -422,24 +535,30 @@ export interface Usage {
 }
 
 /** A command. */
-export type ClientFrame = Auth | SessionOpen | ImageBegin | ImageEnd | TurnSubmit | TurnCancel | MemoryAdd | MemoryList | MemoryRemove | Ping;
+export type ClientFrame = Auth | SessionOpen | SessionList | SessionRename | SessionDelete | SessionExport | SessionClose | ImageBegin | ImageEnd | TurnSubmit | TurnRegenerate | TurnCancel | MemoryAdd | MemoryList | MemoryRemove | Ping;
 
 /** An event of a session's log. */
-export type SessionEvent = MessageCreated | TurnQueued | TurnStarted | TurnProgress | TurnDelta | ToolCalled | ToolFinished | TurnFinished;
+export type SessionEvent = MessageCreated | TurnQueued | TurnStarted | TurnProgress | TurnDelta | ToolCalled | ToolFinished | TurnFinished | SessionUpdated;
 
 /** What a server sends. */
-export type ServerFrame = Hello | Pong | Error | SessionSnapshot | Ack | AuthAck | SessionOpenAck | ImageOffsetAck | ImageReadyAck | TurnSubmitAck | MemoryAddAck | MemoryListAck | MemoryRemoveAck | SessionEvent;
+export type ServerFrame = Hello | Pong | Error | SessionSnapshot | SessionDeleted | Ack | AuthAck | SessionOpenAck | SessionListAck | SessionRenameAck | SessionExportAck | ImageOffsetAck | ImageReadyAck | TurnSubmitAck | MemoryAddAck | MemoryListAck | MemoryRemoveAck | SessionEvent;
 
 /** Any ack. */
-export type AnyAck = Ack | AuthAck | SessionOpenAck | ImageOffsetAck | ImageReadyAck | TurnSubmitAck | MemoryAddAck | MemoryListAck | MemoryRemoveAck;
+export type AnyAck = Ack | AuthAck | SessionOpenAck | SessionListAck | SessionRenameAck | SessionExportAck | ImageOffsetAck | ImageReadyAck | TurnSubmitAck | MemoryAddAck | MemoryListAck | MemoryRemoveAck;
 
 /** What answers a command, if not an error. */
 export interface Answers {
   "auth": AuthAck;
   "session.open": SessionOpenAck;
+  "session.list": SessionListAck;
+  "session.rename": SessionRenameAck;
+  "session.delete": Ack;
+  "session.export": SessionExportAck;
+  "session.close": Ack;
   "image.begin": ImageOffsetAck | ImageReadyAck;
   "image.end": ImageReadyAck;
   "turn.submit": TurnSubmitAck;
+  "turn.regenerate": TurnSubmitAck;
   "turn.cancel": Ack;
   "memory.add": MemoryAddAck;
   "memory.list": MemoryListAck;

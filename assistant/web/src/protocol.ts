@@ -19,6 +19,7 @@ export type {
   Limits,
   MemoryItem as Remembered,
   Message,
+  SessionInfo,
   TokenWeight,
   ToolCallPart,
   ToolResultPart,
@@ -49,7 +50,7 @@ export type Command = WithoutId<Frames.ClientFrame>;
 type WithoutId<C> = C extends unknown ? Omit<C, "id"> : never;
 
 export type Part = Message["parts"][number];
-export type SessionEvent = Frames.SessionEvent | Frames.SessionSnapshot | Frames.SessionDeleted;
+export type SessionEvent = Frames.SessionEvent | Frames.SessionSnapshot;
 
 /** Any server frame, before its type is known. */
 export interface Frame {

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 NOT_SENT = {
     *("cannot_listen", "data_in_use", "model_unreadable"),
-    *("redis_failed", "redis_missing", "redis_too_old", "redis_unreachable"),
+    *("redis_cluster", "redis_failed", "redis_missing", "redis_too_old", "redis_unreachable"),
     *("key_name_ambiguous", "key_name_invalid", "key_not_found", "owner_invalid"),
 }
 """Codes of errors that keep a server from starting, or that `assistant keys` ends with: no socket carries them."""
