@@ -23,6 +23,9 @@ from assistant.gateway.wire import (
     Performed,
     Ping,
     Pong,
+    SessionClose,
+    SessionExport,
+    SessionList,
     SessionOpen,
     parse_command,
 )
@@ -140,7 +143,7 @@ class Connection:
 def _scope_of(command: Performed | ImageEnd) -> Scope:
     """What a command takes: ``chat``, unless it changes nothing."""
     match command:
-        case SessionOpen(session_id=str()) | MemoryList():
+        case SessionOpen(session_id=str()) | SessionClose() | SessionList() | SessionExport() | MemoryList():
             return "read"
         case _:
             return "chat"

@@ -63,7 +63,20 @@ ATTEMPTS: dict[str, list[Attempt] | None] = {
         lambda ada: {"session_id": ada.session},
         lambda ada: {"session_id": ada.session, "cursor": {"epoch": "e_wrong", "seq": 0}},
     ],
+    "session.list": [lambda _: {}],
+    "session.rename": [lambda ada: {"session_id": ada.session, "title": "a lie"}],
+    "session.delete": [lambda ada: {"session_id": ada.session}],
+    "session.export": [
+        lambda ada: {"session_id": ada.session, "format": "json"},
+        lambda ada: {"session_id": ada.session, "format": "markdown", "part": f"0-{'0' * 32}"},
+    ],
+    "session.close": [lambda ada: {"session_id": ada.session}],
+    "turn.regenerate": [
+        lambda ada: {"session_id": ada.session, "message_id": ada.message, "client_message_id": "c-eve-3"},
+        lambda ada: {"session_id": "OWN", "message_id": ada.message, "client_message_id": "c-eve-4"},
+    ],
     "turn.submit": [
+        lambda ada: {"session_id": "OWN", "client_message_id": "c-eve-5", "text": "hello", "parent": ada.message},
         lambda ada: {"session_id": ada.session, "client_message_id": "c-1", "text": SECRET},
         lambda ada: {"session_id": ada.session, "client_message_id": "c-eve", "text": "hello"},
         lambda ada: {"session_id": "OWN", "client_message_id": "c-eve", "text": "hello", "images": [ada.image]},
@@ -87,6 +100,8 @@ ATTEMPTS: dict[str, list[Attempt] | None] = {
 ACKNOWLEDGED = {
     "image.begin": {"offset"},
     "memory.list": {"memories"},
+    "session.list": {"sessions"},
+    "session.close": set(),
 }
 """Commands that are answered all the same, and what the answer has beside its type and id: nothing of Ada's."""
 

@@ -53,12 +53,7 @@ export function App({ chat }: { chat: Chat }) {
 
   return (
     <div className="app" data-testid="drop-zone" data-dragging={dragging} {...handlers}>
-      <Header
-        status={snapshot.status}
-        onNew={startNew}
-        onList={() => setListing(true)}
-        onLogOut={chat.isLoggedIn ? logOut : null}
-      />
+      <Header status={snapshot.status} onNew={startNew} onList={() => setListing(true)} onLogOut={chat.isLoggedIn ? logOut : null} />
       <ConversationView chat={chat} snapshot={snapshot} onEdit={edit}>
         {isEmpty && <Welcome onSuggest={suggest} onFiles={attach} />}
       </ConversationView>

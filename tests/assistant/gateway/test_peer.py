@@ -72,10 +72,11 @@ class Gateway:
         kept = Sessions(self.conversations, self.pictures, self.memories)
         door = Authenticator(self.keys, self.clock)
         requests = HttpRequests(Assets(Path("/nowhere")), self.pictures, self.health, self.clock, door)
-        limits = ImageLimits()
 
         def make_peer(socket: Any) -> Peer:
-            return Peer(socket, self.conversations, self.pictures, submissions, taught, kept, limits, door, self.live)
+            return Peer(
+                socket, self.conversations, self.pictures, submissions, taught, kept, ImageLimits(), door, self.live
+            )
 
         watching = asyncio.create_task(self.live.watch())
         try:
