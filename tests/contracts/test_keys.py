@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,13 +14,19 @@ from assistant.stores import keys
 from assistant.stores.api_keys import RedisKeys
 from assistant.stores.bells import Bells
 from assistant.stores.connection import connect
+from tests import servers
 from tests.assistant.fakes import FakeKeys
-from tests.contracts.test_stores import debian_redis_url  # noqa: F401  a fixture
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 _URLS = ["redis_url", "debian_redis_url"]
+
+
+@pytest.fixture(scope="module")
+def debian_redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.running(tmp_path_factory.mktemp("debian"), "debian") as url:
+        yield url
 
 
 @contextlib.asynccontextmanager
