@@ -103,16 +103,16 @@ class PagedReader:
             self.pages.fill(page, mark)
 
     def _pass(self, parts: Sequence[Part[PagedText]]) -> Pass:
-        positions, places, tables, wanted = list[int](), list[int](), list[torch.Tensor](), list[int]()
+        positions, places, wanted = list[int](), list[int](), list[int]()
         longest = max(_pages(len(part.text.tokens) + len(part.tokens)) for part in parts)
+        tables = torch.zeros(sum(len(part.tokens) for part in parts), longest, dtype=torch.int32)
         alone, pictured = list[tuple[PagedText, int]](), list[Pictured]()
         for part in parts:
             text, first, row = part.text, len(part.text.tokens), len(positions)
             here = range(first, first + len(part.tokens))
             positions += here
             places += [text.pages[n // PAGE] * PAGE + n % PAGE for n in here]
-            table = text.table[:longest]
-            tables.append(pad(table, (0, longest - len(table))).expand(len(here), -1))
+            tables[row : row + len(here), : len(text.table)] = text.table[:longest]
             wanted += range(row + len(here) - part.wanted, row + len(here))
             seeing = range(max(first, text.pictured_from()), here.stop)
             if len(seeing) == 1:
@@ -126,7 +126,7 @@ class PagedReader:
             tokens=torch.tensor([token for part in parts for token in part.tokens]),
             positions=torch.tensor(positions),
             places=torch.tensor(places),
-            tables=torch.cat(tables),
+            tables=tables,
             wanted=torch.tensor(wanted, dtype=torch.long),
             pictured=pictured,
         )
