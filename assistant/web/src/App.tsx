@@ -1,6 +1,7 @@
 import { useCallback, useRef, useState, useSyncExternalStore } from "react";
 
 import type { Chat } from "./chat";
+import type { UserEntry } from "./conversation";
 import { Announcer } from "./components/Announcer";
 import { Composer } from "./components/Composer";
 import { Conversations } from "./components/Conversations";
@@ -15,16 +16,21 @@ import { readJson, remember } from "./memory";
 export function App({ chat }: { chat: Chat }) {
   const snapshot = useSyncExternalStore(chat.subscribe, chat.getSnapshot);
   const [draft, setDraft] = useState(() => readJson("draft", ""));
+  const [edited, setEdited] = useState("");
   const [listing, setListing] = useState(false);
   const composer = useRef<HTMLTextAreaElement>(null);
 
+  const isEditing = snapshot.editing !== null;
   const changeDraft = useCallback(
     (text: string) => {
-      setDraft(text);
-      remember("draft", text || null);
+      if (isEditing) setEdited(text);
+      else {
+        setDraft(text);
+        remember("draft", text || null);
+      }
       chat.edited();
     },
-    [chat],
+    [chat, isEditing],
   );
   const attach = useCallback(
     (files: File[]) => {
@@ -40,7 +46,11 @@ export function App({ chat }: { chat: Chat }) {
     changeDraft(text);
     composer.current?.focus();
   };
-  const edit = (text: string): void => suggest(draft.trim() === "" ? text : `${draft}\n${text}`);
+  const edit = (entry: UserEntry): void => {
+    chat.edit(entry);
+    setEdited(entry.text);
+    composer.current?.focus();
+  };
   const isEmpty = snapshot.conversation.entries.length === 0;
   const startNew = (): void => {
     if (!isEmpty || snapshot.attachments.length > 0) chat.newConversation();
@@ -63,7 +73,7 @@ export function App({ chat }: { chat: Chat }) {
         ) : (
           <>
             <Banner chat={chat} snapshot={snapshot} />
-            <Composer ref={composer} chat={chat} snapshot={snapshot} draft={draft} onDraft={changeDraft} onFiles={attach} />
+            <Composer ref={composer} chat={chat} snapshot={snapshot} draft={isEditing ? edited : draft} onDraft={changeDraft} onFiles={attach} />
           </>
         )}
       </footer>

@@ -4,12 +4,13 @@
  * Plain TypeScript without React; components read `snapshot` through `subscribe` and call the methods.
  */
 
+import { branch, nextParent, otherVersion, parentOf } from "./branches";
 import { CommandError, Connection, type ConnectionOptions, type Status } from "./connection";
 import { type AnswerEntry, type Conversation, EMPTY, isRunning, reduce, type Action, runningTurn, type Submission, unanswered, type UserEntry } from "./conversation";
 import { uuid } from "./identifiers";
 import { logIn, logOut } from "./login";
 import { readJson, remember } from "./memory";
-import { ANONYMOUS, type SessionEvent } from "./protocol";
+import { ANONYMOUS, type Command, type SessionEvent } from "./protocol";
 import { memoryCommands, memoryWords } from "./taught";
 import { FileRefused, upload } from "./upload";
 
@@ -22,12 +23,23 @@ export interface Attachment {
   progress: number;
   error: string | null;
   imageId: string | null;
+  /** Key of the message that is edited with it; null: it goes with the next message. */
+  edits: string | null;
+}
+
+/** A message of the user that is being written anew. */
+export interface Editing {
+  key: string;
+  /** What the new version follows; see `Submission`. */
+  parent: string | undefined;
 }
 
 export interface Snapshot {
   conversation: Conversation;
   status: Status;
+  /** Of the next message, and of the one that is edited. */
   attachments: Attachment[];
+  editing: Editing | null;
   /** Submit as soon as the pictures are up. */
   sendWhenReady: boolean;
   stopping: boolean;
@@ -50,6 +62,7 @@ export class Chat {
     conversation: EMPTY,
     status: { state: "connecting" },
     attachments: [],
+    editing: null,
     sendWhenReady: false,
     stopping: false,
     notice: null,
@@ -111,9 +124,10 @@ export class Chat {
     return runningTurn(this.snapshot.conversation) !== null || unanswered(this.snapshot.conversation) !== null;
   }
 
-  /** Send the text with the attached pictures; waits for uploads. True when it left the composer. */
+  /** Send the text with the attached pictures, in the place of an edited message; waits for uploads. True when it left the composer. */
   send(text: string): boolean {
-    const { attachments, conversation } = this.snapshot;
+    const { conversation, editing } = this.snapshot;
+    const attachments = atHand(this.snapshot);
     this.draft = text;
     if (this.busy || conversation.sessionId === null) return false;
     if ((text.trim() === "" && attachments.length === 0) || attachments.some((a) => a.state === "error")) return false;
@@ -122,48 +136,75 @@ export class Chat {
       return false;
     }
     const images = attachments.map((a) => ({ type: "image" as const, image_id: a.imageId! }));
-    if (this.teach(text.trim(), images)) return true;
-    this.submit(text.trim(), images, conversation.sessionId);
-    this.update({ attachments: [], sendWhenReady: false, notice: null });
+    if (this.teach(text.trim(), images)) {
+      this.cancelEdit();
+      return true;
+    }
+    const parent = editing ? editing.parent : nextParent(conversation);
+    if (editing) this.discardRefused(editing.key);
+    this.submit({ text: text.trim(), images, parent }, conversation.sessionId);
+    this.update({ attachments: this.snapshot.attachments.filter((a) => !attachments.includes(a)) });
+    this.update({ editing: null, sendWhenReady: false, notice: null });
     return true;
   }
 
-  /** Ask what a turn was asked once more, as a new turn. */
-  askAgain(turnId: string): void {
-    const { entries, sessionId } = this.snapshot.conversation;
-    const question = entries.find((e) => e.kind === "user" && e.turnId === turnId);
-    if (question?.kind === "user" && sessionId !== null && !this.busy) this.submit(question.text, question.images, sessionId);
+  /** Have the answer's question answered once more; both answers stay. */
+  askAgain({ parent }: AnswerEntry): void {
+    const { sessionId } = this.snapshot.conversation;
+    if (parent !== null && sessionId !== null && !this.busy) this.submit({ text: "", images: [], regenerates: parent }, sessionId);
   }
 
   /** Send a refused message again. */
-  again(clientMessageId: string, submission: Pick<Submission, "text" | "images">): void {
-    const { sessionId } = this.snapshot.conversation;
-    if (this.busy || sessionId === null) return;
-    this.dispatch({ type: "discarded", clientMessageId });
-    this.submit(submission.text, submission.images, sessionId);
+  again(entry: UserEntry): void {
+    const { conversation } = this.snapshot;
+    if (this.busy || conversation.sessionId === null) return;
+    const parent = parentOf(conversation, entry.key);
+    this.discardRefused(entry.key);
+    this.submit({ text: entry.text, images: entry.images, parent }, conversation.sessionId);
   }
 
-  /** Take a refused message back into the composer: its pictures are attached again, its text is the value. */
-  takeBack({ key, text, images }: UserEntry): string {
-    this.dispatch({ type: "discarded", clientMessageId: key });
-    const attachments = images.map(({ image_id: imageId }, index): Attachment => {
+  /** Forget a refused message. */
+  discardRefused(key: string): void {
+    const entry = this.snapshot.conversation.entries.find((e) => e.key === key);
+    if (entry?.kind === "user" && entry.state === "refused") this.dispatch({ type: "discarded", clientMessageId: key });
+  }
+
+  // -- versions of messages
+
+  /** Show the branch with the version of a message that is `step` further. */
+  showVersion(key: string, step: number): void {
+    const other = otherVersion(this.snapshot.conversation, key, step);
+    if (!other) return;
+    this.dispatch({ type: "chosen", key: other.entry.key });
+    this.update({ announcement: `Version ${other.version} of ${other.versions}` });
+  }
+
+  /** Write a message anew: its pictures are attached again; the draft of the next message waits. */
+  edit(entry: UserEntry): void {
+    this.cancelEdit();
+    const attachments = entry.images.map(({ image_id: imageId }, index): Attachment => {
       const { url, name } = this.picture(imageId);
-      return { key: uuid(), name: name ?? `Picture ${index + 1}`, url, state: "ready", progress: 1, error: null, imageId };
+      return { key: uuid(), name: name ?? `Picture ${index + 1}`, url, state: "ready", progress: 1, error: null, imageId, edits: entry.key };
     });
-    this.update({ attachments: [...this.snapshot.attachments, ...attachments] });
-    return text;
+    this.dispatch({ type: "chosen", key: entry.key }); // So that it stays in sight.
+    const editing = { key: entry.key, parent: parentOf(this.snapshot.conversation, entry.key) };
+    this.update({ editing, attachments: [...this.snapshot.attachments, ...attachments], sendWhenReady: false });
+  }
+
+  /** Leave the edited message as it is. */
+  cancelEdit(): void {
+    if (!this.snapshot.editing) return;
+    for (const { key } of atHand(this.snapshot)) this.detach(key);
+    this.update({ editing: null, sendWhenReady: false });
   }
 
   /** Stop the running turn; what was seen is kept. */
   stop(): void {
     const answer = runningTurn(this.snapshot.conversation);
     this.update({ stopping: true });
-    if (answer) this.cancel(answer.turnId, answer);
-    else {
-      const turnId = unanswered(this.snapshot.conversation)?.turnId;
-      if (turnId) this.cancel(turnId, null);
-      else this.cancelWhenKnown = true;
-    }
+    const turnId = (answer ?? unanswered(this.snapshot.conversation))?.turnId;
+    if (turnId) this.cancel(turnId, answer);
+    else this.cancelWhenKnown = true;
   }
 
   newConversation(): void {
@@ -179,7 +220,7 @@ export class Chat {
     for (const { key } of this.snapshot.attachments) this.detach(key);
     remember("session", sessionId);
     this.cancelWhenKnown = false;
-    this.update({ conversation: EMPTY, notice: null, stopping: false, sendWhenReady: false, announcement });
+    this.update({ conversation: EMPTY, editing: null, notice: null, stopping: false, sendWhenReady: false, announcement });
     this.connection.switchSession(sessionId);
   }
 
@@ -225,12 +266,13 @@ export class Chat {
   // -- pictures
 
   attach(files: Iterable<File>): void {
+    const edits = this.snapshot.editing?.key ?? null;
     for (const file of files) {
       const key = uuid();
       const url = URL.createObjectURL(file);
       const name = file.name || "Pasted picture";
       this.update({
-        attachments: [...this.snapshot.attachments, { key, name, url, state: "uploading", progress: 0, error: null, imageId: null }],
+        attachments: [...this.snapshot.attachments, { key, name, url, state: "uploading", progress: 0, error: null, imageId: null, edits }],
       });
       const abort = new AbortController();
       this.uploads.set(key, abort);
@@ -264,24 +306,18 @@ export class Chat {
 
   // -- inside
 
-  private submit(text: string, images: Submission["images"], sessionId: string): void {
-    const item: Unsent = { clientMessageId: uuid(), text, images, sessionId };
+  private submit(submission: Omit<Submission, "clientMessageId">, sessionId: string): void {
+    const item: Unsent = { clientMessageId: uuid(), ...submission, sessionId };
     this.unsent = [...this.unsent, item];
     remember("unsent", this.unsent);
     this.deliver(item, true);
   }
 
   private deliver({ sessionId, ...submission }: Unsent, shown: boolean): void {
-    const { clientMessageId, text, images } = submission;
+    const { clientMessageId } = submission;
     if (shown) this.dispatch({ type: "submitted", submission });
-    const sent = this.connection.reliable(() => ({
-      type: "turn.submit",
-      session_id: sessionId,
-      client_message_id: clientMessageId,
-      text,
-      images: images.map((i) => i.image_id),
-    }));
-    void sent
+    void this.connection
+      .reliable(() => commandOf(submission, sessionId))
       .then((ack) => {
         const turnId = ack.turn_id ?? "";
         this.ownTurns.add(turnId);
@@ -289,8 +325,14 @@ export class Chat {
         if (this.cancelWhenKnown) this.cancel(turnId, null);
       })
       .catch((error: Error) => {
-        this.dispatch({ type: "refused", clientMessageId, message: words(error) });
-        this.update({ stopping: false, announcement: `Not sent. ${words(error)}` });
+        if (submission.regenerates === undefined) {
+          this.dispatch({ type: "refused", clientMessageId, message: words(error) });
+          this.update({ announcement: `Not sent. ${words(error)}` });
+        } else {
+          this.dispatch({ type: "discarded", clientMessageId });
+          this.notify(`Not asked again. ${words(error)}`);
+        }
+        this.update({ stopping: false });
       })
       .finally(() => {
         this.cancelWhenKnown = false;
@@ -301,8 +343,8 @@ export class Chat {
 
   /** Carry out a command of the memory, with the pictures at hand or those asked about last. False where it is none. */
   private teach(text: string, attached: Submission["images"]): boolean {
-    const { entries } = this.snapshot.conversation;
-    const asked = entries.findLast((e) => e.kind === "user" && e.images.length > 0);
+    const shown = branch(this.snapshot.conversation).map((s) => s.entry);
+    const asked = shown.findLast((e) => e.kind === "user" && e.images.length > 0);
     const images = attached.length > 0 || asked?.kind !== "user" ? attached : asked.images;
     const ids = images.map((i) => i.image_id);
     const commands = memoryCommands(text, ids);
@@ -390,6 +432,17 @@ export class Chat {
       for (const listener of this.listeners) listener();
     }, FRAME_MS);
   }
+}
+
+/** The pictures that go with what is written now. */
+export function atHand({ attachments, editing }: Snapshot): Attachment[] {
+  return attachments.filter((a) => a.edits === (editing?.key ?? null));
+}
+
+function commandOf({ clientMessageId, text, images, parent, regenerates }: Submission, sessionId: string): Command {
+  const which = { session_id: sessionId, client_message_id: clientMessageId };
+  if (regenerates !== undefined) return { type: "turn.regenerate", ...which, message_id: regenerates };
+  return { type: "turn.submit", ...which, text, images: images.map((i) => i.image_id), ...(parent !== undefined && { parent }) };
 }
 
 function spoken({ status, text, error }: AnswerEntry): string {

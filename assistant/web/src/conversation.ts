@@ -1,11 +1,12 @@
 /**
- * What the page shows of a conversation, as a pure function of the session's events and the user's own submissions.
+ * What the page knows of a conversation, as a pure function of the session's events and the user's own submissions: all its
+ * messages, in the order of the log, with what each follows. Which of them are shown is said by `branches.ts`.
  *
  * The log is the truth: events at or before the last `seq` are dropped, and a committed message replaces the text that
  * its deltas built. Knows nothing of sockets, React or time.
  */
 
-import type { Cursor, Failure, ImagePart, ImageUse, Message, Part, SessionEvent, ToolCallPart, ToolResultPart, Usage } from "./protocol";
+import { type Cursor, type Failure, type ImagePart, type ImageUse, type Message, type Part, ROOT, type SessionEvent, type ToolCallPart, type ToolResultPart, type Usage } from "./protocol";
 import { place, type WeightedRange } from "./weights";
 
 /** A picture of a message; its size is known once the log has it. */
@@ -17,6 +18,8 @@ export interface UserEntry {
   key: string;
   state: "sending" | "sent" | "refused";
   messageId: string | null;
+  /** The message before it, null at the beginning; undefined (not in the log) wherever the conversation is. */
+  parent: string | null | undefined;
   turnId: string | null;
   text: string;
   images: MessageImage[];
@@ -29,7 +32,12 @@ export type AnswerStatus = "waiting" | "streaming" | "completed" | "cancelled" |
 export interface AnswerEntry {
   kind: "answer";
   key: string;
-  turnId: string;
+  /** Null until the message is in the log. */
+  messageId: string | null;
+  /** The message that it answers. */
+  parent: string | null;
+  /** Null until the server has taken the wish for another answer. */
+  turnId: string | null;
   status: AnswerStatus;
   text: string;
   tools: (ToolCallPart | ToolResultPart)[];
@@ -50,7 +58,10 @@ export type Entry = UserEntry | AnswerEntry;
 export interface Conversation {
   sessionId: string | null;
   cursor: Cursor | null;
+  /** All messages, of all branches. */
   entries: Entry[];
+  /** Key of the message through which the reader wants to see; null: the newest branch. */
+  chosen: string | null;
 }
 
 /** A turn that the server may not have yet. */
@@ -58,6 +69,10 @@ export interface Submission {
   clientMessageId: string;
   text: string;
   images: MessageImage[];
+  /** The message to go on after, or `root`; absent: wherever the conversation is. */
+  parent?: string | undefined;
+  /** The message to answer again, in the place of a message. */
+  regenerates?: string;
 }
 
 export type Action =
@@ -66,9 +81,10 @@ export type Action =
   | { type: "submitted"; submission: Submission }
   | { type: "acknowledged"; clientMessageId: string; messageId: string; turnId: string }
   | { type: "refused"; clientMessageId: string; message: string }
-  | { type: "discarded"; clientMessageId: string };
+  | { type: "discarded"; clientMessageId: string }
+  | { type: "chosen"; key: string };
 
-export const EMPTY: Conversation = { sessionId: null, cursor: null, entries: [] };
+export const EMPTY: Conversation = { sessionId: null, cursor: null, entries: [], chosen: null };
 
 export function reduce(state: Conversation, action: Action): Conversation {
   switch (action.type) {
@@ -77,13 +93,15 @@ export function reduce(state: Conversation, action: Action): Conversation {
     case "event":
       return received(state, action.event);
     case "submitted":
-      return { ...state, entries: [...withoutKey(state.entries, action.submission.clientMessageId), pending(action.submission)] };
+      return { ...state, chosen: null, entries: [...withoutKey(state.entries, action.submission.clientMessageId), pending(action.submission)] };
     case "acknowledged":
       return acknowledged(state, action.clientMessageId, action.messageId, action.turnId);
     case "refused":
       return { ...state, entries: updateUser(state.entries, action.clientMessageId, { state: "refused", error: action.message }) };
     case "discarded":
       return { ...state, entries: withoutKey(state.entries, action.clientMessageId) };
+    case "chosen":
+      return { ...state, chosen: action.key };
   }
 }
 
@@ -92,10 +110,16 @@ export function runningTurn(state: Conversation): AnswerEntry | null {
   return state.entries.findLast((e): e is AnswerEntry => e.kind === "answer" && isRunning(e.status)) ?? null;
 }
 
-/** The user's newest message whose answer has not begun, or null. */
-export function unanswered(state: Conversation): UserEntry | null {
-  const last = state.entries.at(-1);
-  return last?.kind === "user" && last.key !== last.messageId && last.state !== "refused" ? last : null;
+/** The newest message that was sent here and whose answer has not begun, or null. */
+export function unanswered({ entries }: Conversation): UserEntry | null {
+  const own = entries.findLast((e): e is UserEntry => e.kind === "user" && e.key !== e.messageId && e.state !== "refused");
+  const answered = own?.turnId != null && entries.some((e) => e.kind === "answer" && e.turnId === own.turnId);
+  return answered ? null : (own ?? null);
+}
+
+/** Whether the server has it; what it does not have outlives a log that begins again. */
+export function isInLog(entry: Entry): boolean {
+  return entry.kind === "user" ? entry.state === "sent" : entry.turnId !== null;
 }
 
 export function isRunning(status: AnswerStatus): boolean {
@@ -106,7 +130,7 @@ export function isRunning(status: AnswerStatus): boolean {
 
 function opened(state: Conversation, sessionId: string, cursor: Cursor): Conversation {
   if (state.sessionId === sessionId && state.cursor?.epoch === cursor.epoch) return state;
-  return { sessionId, cursor, entries: state.entries.filter(isUnconfirmed) };
+  return { sessionId, cursor, entries: state.entries.filter((e) => !isInLog(e)), chosen: null };
 }
 
 function received(state: Conversation, event: SessionEvent): Conversation {
@@ -118,14 +142,16 @@ function received(state: Conversation, event: SessionEvent): Conversation {
 }
 
 function snapshot(state: Conversation, messages: Message[], cursor: Cursor): Conversation {
-  const waiting = state.entries.filter(isUnconfirmed);
-  return { ...state, cursor, entries: messages.reduce(committed, waiting as Entry[]) };
+  const waiting = state.entries.filter((e) => !isInLog(e));
+  return { ...state, cursor, entries: messages.reduce(committed, waiting) };
 }
 
-function acknowledged(state: Conversation, key: string, messageId: string, turnId: string): Conversation {
-  const inLog = state.entries.some((e) => e.kind === "user" && e.state === "sent" && e.messageId === messageId && e.key !== key);
-  const entries = inLog ? withoutKey(state.entries, key) : updateUser(state.entries, key, { messageId, turnId });
-  return { ...state, entries };
+function acknowledged({ entries, ...state }: Conversation, key: string, messageId: string, turnId: string): Conversation {
+  const own = entries.find((e) => e.key === key);
+  const isIt = (e: Entry): boolean => (own?.kind === "answer" ? e.turnId === turnId : e.messageId === messageId);
+  if (entries.some((e) => e !== own && e.kind === own?.kind && isInLog(e) && isIt(e))) return { ...state, entries: withoutKey(entries, key) };
+  if (own?.kind === "answer") return { ...state, entries: entries.with(entries.indexOf(own), { ...own, turnId }) };
+  return { ...state, entries: updateUser(entries, key, { messageId, turnId }) };
 }
 
 // -- events
@@ -138,8 +164,9 @@ function apply(entries: Entry[], event: SessionEvent): Entry[] {
       return updateAnswer(entries, event.turn_id, () => ({ activity: { stage: "queued", position: event.position } }));
     case "turn.started":
       // With `restart` the server has lost the text that it sent: the answer begins again.
-      return updateAnswer(entries, event.turn_id, () => ({
+      return updateAnswer(answering(entries, event.turn_id, event.message_id ?? null), event.turn_id, ({ parent }) => ({
         activity: null,
+        parent: event.message_id ?? parent,
         ...(event.restart ? { text: "", weights: [] } : {}),
       }));
     case "turn.progress":
@@ -183,6 +210,7 @@ function committedQuestion(entries: Entry[], message: Message): Entry[] {
     key: own?.key ?? message.message_id,
     state: "sent",
     messageId: message.message_id,
+    parent: message.parent ?? null,
     turnId: message.turn_id ?? own?.turnId ?? null,
     text,
     images,
@@ -194,10 +222,11 @@ function committedQuestion(entries: Entry[], message: Message): Entry[] {
 function committedAnswer(entries: Entry[], message: Message): Entry[] {
   const text = textOf(message.parts);
   const tools = message.parts.filter((p) => p.type === "tool_call" || p.type === "tool_result");
-  const running = entries.findLast((e): e is AnswerEntry => e.kind === "answer" && isRunning(e.status));
-  const turnId = message.turn_id ?? running?.turnId ?? message.message_id;
+  const turnId = message.turn_id;
   const known = entries.some((e) => e.kind === "answer" && e.turnId === turnId);
-  return updateAnswer(entries, turnId, (answer) => ({
+  return updateAnswer(answering(entries, turnId, message.parent ?? null), turnId, (answer) => ({
+    messageId: message.message_id,
+    parent: message.parent ?? answer.parent,
     text,
     tools,
     weights: answer.text === text ? answer.weights : [],
@@ -207,17 +236,10 @@ function committedAnswer(entries: Entry[], message: Message): Entry[] {
 
 // -- entries
 
-function pending({ clientMessageId, text, images }: Submission): UserEntry {
-  return { kind: "user", key: clientMessageId, state: "sending", messageId: null, turnId: null, text, images, error: null };
-}
-
-/** Not in the log: it outlives a log that begins again. */
-function isUnconfirmed(entry: Entry): boolean {
-  return entry.kind === "user" && entry.state !== "sent";
-}
-
-function isSending(entry: Entry): boolean {
-  return entry.kind === "user" && entry.state === "sending";
+function pending({ clientMessageId: key, text, images, parent, regenerates }: Submission): Entry {
+  if (regenerates !== undefined) return newAnswer(key, null, regenerates);
+  const after = parent === ROOT ? null : parent;
+  return { kind: "user", key, state: "sending", messageId: null, parent: after, turnId: null, text, images, error: null };
 }
 
 /** Whether the entry is this committed message: by its ids when they are known, else by what it says. */
@@ -247,16 +269,28 @@ function updateUser(entries: Entry[], key: string, change: Partial<UserEntry>): 
 
 /** Change the turn's answer, which is made when it is not there yet. */
 function updateAnswer(entries: Entry[], turnId: string, change: (answer: AnswerEntry) => Partial<AnswerEntry>): Entry[] {
-  const index = entries.findIndex((e) => e.kind === "answer" && e.turnId === turnId);
-  const answer = index < 0 ? newAnswer(turnId) : (entries[index] as AnswerEntry);
-  const changed = { ...answer, ...change(answer) };
-  return index < 0 ? insert(entries, changed) : entries.with(index, changed);
+  const there = answering(entries, turnId, null);
+  const index = there.findIndex((e) => e.kind === "answer" && e.turnId === turnId);
+  const answer = there[index] as AnswerEntry;
+  return there.with(index, { ...answer, ...change(answer) });
 }
 
-function newAnswer(turnId: string): AnswerEntry {
+/** The entries with the turn's answer among them: the one that was wished for here, or one that is made. */
+function answering(entries: Entry[], turnId: string, said: string | null): Entry[] {
+  if (entries.some((e) => e.kind === "answer" && e.turnId === turnId)) return entries;
+  const questions = entries.filter((e): e is UserEntry => e.kind === "user" && e.messageId !== null);
+  const question = said ?? questions.find((e) => e.turnId === turnId)?.messageId ?? null;
+  const wished = entries.find((e): e is AnswerEntry => e.kind === "answer" && e.turnId === null && [e.parent, null].includes(question));
+  if (wished) return entries.with(entries.indexOf(wished), { ...wished, turnId });
+  return insert(entries, newAnswer(turnId, turnId, question ?? questions.at(-1)?.messageId ?? null));
+}
+
+function newAnswer(key: string, turnId: string | null, parent: string | null): AnswerEntry {
   return {
     kind: "answer",
-    key: turnId,
+    key,
+    messageId: null,
+    parent,
     turnId,
     status: "waiting",
     text: "",
@@ -270,11 +304,8 @@ function newAnswer(turnId: string): AnswerEntry {
   };
 }
 
-/** Put what the log brings to its turn, question before answer, or at the end; what is being sent stays last. */
+/** Put what the log brings to the end of what it has brought. */
 function insert(entries: Entry[], entry: Entry): Entry[] {
-  const ofTurn = entry.turnId === null ? -1 : entries.findIndex((e) => e.turnId === entry.turnId);
-  const firstSending = entries.findIndex(isSending);
-  const end = firstSending < 0 ? entries.length : firstSending;
-  const index = ofTurn < 0 ? end : entry.kind === "user" ? ofTurn : ofTurn + 1;
-  return entries.toSpliced(index, 0, entry);
+  const firstOwn = entries.findIndex((e) => !isInLog(e));
+  return entries.toSpliced(firstOwn < 0 ? entries.length : firstOwn, 0, entry);
 }

@@ -28,6 +28,8 @@ export type {
 
 export const PROTOCOL_VERSION = 1;
 export const SUBPROTOCOL = "assistant.v1";
+/** In the place of a parent: none, the message begins the conversation. */
+export const ROOT = "root";
 /** The owner of whoever is let in without a key. */
 export const ANONYMOUS = "anonymous";
 

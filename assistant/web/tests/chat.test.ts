@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { Chat } from "../src/chat";
+import { branch } from "../src/branches";
+import { atHand, Chat } from "../src/chat";
+import type { AnswerEntry, UserEntry } from "../src/conversation";
 import { FakeSocket } from "./fakes";
 
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 25));
@@ -134,7 +136,7 @@ describe("sending", () => {
     expect(chat.send("what?")).toBe(true);
   });
 
-  it("takes a refused message back, with its pictures", async () => {
+  it("takes a refused message up again, with its pictures", async () => {
     const { chat, socket, entries } = load();
     socket().welcome();
     chat.attach([cat()]);
@@ -146,9 +148,30 @@ describe("sending", () => {
     await settle();
     const refused = entries()[0]!;
     expect(refused).toMatchObject({ state: "refused", error: "too_many_images!" });
-    expect(refused.kind === "user" && chat.takeBack(refused)).toBe("what?");
+    chat.edit(refused as UserEntry);
+    expect(atHand(chat.snapshot)).toMatchObject([{ state: "ready", name: "cat.png", imageId: "i_1" }]);
+    chat.detach(atHand(chat.snapshot)[0]!.key);
+    expect(entries()).toEqual([refused]);
+    expect(chat.send("what then?")).toBe(true);
+    expect(entries()).toMatchObject([{ text: "what then?", images: [], state: "sending" }]);
+    expect(socket().last("turn.submit")).not.toHaveProperty("parent");
+  });
+
+  it("sends a refused message again, or forgets it", async () => {
+    const { chat, socket, entries } = load();
+    socket().welcome();
+    chat.send("hi");
+    const { client_message_id: id } = socket().last("turn.submit");
+    socket().refuse("turn.submit", "too_many_turns");
+    await settle();
+    chat.again(entries()[0] as UserEntry);
+    expect(socket().last("turn.submit")).toMatchObject({ text: "hi" });
+    expect(socket().last("turn.submit")["client_message_id"]).not.toBe(id);
+    socket().refuse("turn.submit", "too_many_turns");
+    await settle();
+    expect(entries()).toHaveLength(1);
+    chat.discardRefused(entries()[0]!.key);
     expect(entries()).toEqual([]);
-    expect(chat.snapshot.attachments).toMatchObject([{ state: "ready", name: "cat.png", imageId: "i_1" }]);
   });
 
   it("sends what was not acknowledged again after a reload, under the same id", async () => {
@@ -166,6 +189,107 @@ describe("sending", () => {
     const third = load();
     third.socket().welcome();
     expect(third.socket().sent.map((f) => f.type)).toEqual(["auth", "session.open"]);
+  });
+});
+
+/** A page with a conversation of one question, that has a picture, and its answer. */
+function answered() {
+  const page = load();
+  page.socket().welcome();
+  const said = (message_id: string, role: string, parts: object[], parent?: string): object => ({ message_id, role, parts, turn_id: "t_1", parent });
+  const asked = [{ type: "image", image_id: "i_1", width: 4, height: 3 }, { type: "text", text: "What is it?" }];
+  page.socket().say(log(1, { type: "message.created", message: said("q", "user", asked) }));
+  page.socket().say(log(2, { type: "message.created", message: said("q.t_1", "assistant", [{ type: "text", text: "A cat" }], "q") }));
+  page.socket().say(log(3, { type: "turn.finished", turn_id: "t_1", status: "completed", images: [] }));
+  const texts = (): string[] => branch(page.chat.snapshot.conversation).map(({ entry }) => entry.text);
+  return { ...page, texts, question: () => page.entries()[0] as UserEntry, answer: () => page.entries()[1] as AnswerEntry };
+}
+
+describe("editing", () => {
+  it("submits another version with the pictures of the first, and can go back to that", async () => {
+    const { chat, socket, question, texts } = answered();
+    chat.edit(question());
+    expect(atHand(chat.snapshot)).toMatchObject([{ imageId: "i_1", state: "ready", url: "/v1/images/i_1?session=s_1" }]);
+    expect(chat.send("What colour is it?")).toBe(true);
+    expect(socket().last("turn.submit")).toMatchObject({ text: "What colour is it?", images: ["i_1"], parent: "root" });
+    expect(chat.snapshot).toMatchObject({ editing: null, attachments: [] });
+    expect(texts()).toEqual(["What colour is it?"]);
+    socket().ack("turn.submit", { turn_id: "t_2", message_id: "q2" });
+    await settle();
+    const created = { message_id: "q2", role: "user", parts: [{ type: "text", text: "What colour is it?" }], turn_id: "t_2" };
+    socket().say(log(4, { type: "message.created", message: created }));
+    socket().say(log(5, { type: "turn.finished", turn_id: "t_2", status: "completed" }));
+    expect(branch(chat.snapshot.conversation)[0]).toMatchObject({ version: 2, versions: 2 });
+    chat.showVersion(chat.snapshot.conversation.entries[2]!.key, -1);
+    expect(texts()).toEqual(["What is it?", "A cat"]);
+    expect(chat.snapshot.announcement).toBe("Version 1 of 2");
+    chat.send("And this?");
+    expect(socket().last("turn.submit")).toMatchObject({ text: "And this?", parent: "q.t_1" });
+    expect(texts()).toEqual(["What is it?", "A cat", "And this?"]);
+  });
+
+  it("leaves the next message's pictures alone, and everything when it is cancelled", async () => {
+    const { chat, socket, question, texts } = answered();
+    chat.attach([cat("next.png")]);
+    await vi.waitFor(() => socket().last("image.begin"));
+    chat.edit(question());
+    chat.edit(question());
+    expect(atHand(chat.snapshot)).toHaveLength(1);
+    socket().ack("image.begin", { image_id: "i_2" });
+    await settle();
+    chat.cancelEdit();
+    expect(atHand(chat.snapshot)).toMatchObject([{ imageId: "i_2", state: "ready", name: "next.png" }]);
+    expect(texts()).toEqual(["What is it?", "A cat"]);
+    chat.send("And this?");
+    expect(socket().last("turn.submit")).toMatchObject({ images: ["i_2"] });
+    expect(socket().last("turn.submit")).not.toHaveProperty("parent");
+  });
+
+  it("keeps its place when it is refused, over a reload and when it is sent again", async () => {
+    const { chat, socket, question } = answered();
+    chat.edit(question());
+    chat.send("What colour?");
+    const later = load();
+    later.socket().welcome();
+    expect(later.socket().last("turn.submit")).toMatchObject({ parent: "root", text: "What colour?" });
+    socket().refuse("turn.submit", "too_many_turns");
+    await settle();
+    const [refused] = branch(chat.snapshot.conversation);
+    expect(refused).toMatchObject({ version: 2, entry: { state: "refused" } });
+    chat.again(refused!.entry as UserEntry);
+    expect(socket().last("turn.submit")).toMatchObject({ parent: "root", text: "What colour?" });
+  });
+});
+
+describe("asking again", () => {
+  it("has the question answered once more, beside the first answer", async () => {
+    const { chat, socket, answer, texts } = answered();
+    chat.askAgain(answer());
+    const { client_message_id: id, ...asked } = socket().last("turn.regenerate");
+    expect(asked).toEqual({ type: "turn.regenerate", id: expect.any(String) as string, session_id: "s_1", message_id: "q" });
+    expect(load().socket().sent).toEqual([]);
+    expect(JSON.parse(localStorage.getItem("assistant.unsent")!)).toMatchObject([{ clientMessageId: id, regenerates: "q" }]);
+    expect(chat.busy).toBe(true);
+    expect(texts()).toEqual(["What is it?", ""]);
+    chat.stop();
+    socket().ack("turn.regenerate", { turn_id: "t_2", message_id: "q" });
+    await settle();
+    expect(socket().last("turn.cancel")).toMatchObject({ turn_id: "t_2" });
+    socket().say(log(4, { type: "turn.delta", turn_id: "t_2", text: "A grey" }));
+    socket().say(log(5, { type: "turn.finished", turn_id: "t_2", status: "cancelled" }));
+    expect(chat.busy).toBe(false);
+    expect(texts()).toEqual(["What is it?", "A grey"]);
+    expect(branch(chat.snapshot.conversation)[1]).toMatchObject({ version: 2, versions: 2 });
+  });
+
+  it("shows the first answer and says why when it is refused", async () => {
+    const { chat, socket, answer, texts } = answered();
+    chat.askAgain(answer());
+    socket().refuse("turn.regenerate", "too_many_turns");
+    await settle();
+    expect(chat.snapshot.notice).toBe("Not asked again. too_many_turns!");
+    expect(texts()).toEqual(["What is it?", "A cat"]);
+    expect(chat.busy).toBe(false);
   });
 });
 

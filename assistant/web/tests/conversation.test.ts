@@ -113,12 +113,6 @@ describe("a turn", () => {
     expect(answer(state)).toMatchObject({ text: "x", status: "completed", tools: [{ type: "tool_call" }, { type: "tool_result" }] });
   });
 
-  it("places answers under their own questions", () => {
-    const second = message("user", "And this?", { message_id: "m_2", turn_id: "t_2" });
-    const state = run([opened, asked(1), event(2, { type: "message.created", message: second }), delta(3, "A")]);
-    expect(state.entries.map((e) => `${e.kind} ${e.turnId}`)).toEqual(["user t_1", "answer t_1", "user t_2"]);
-  });
-
   it("holds the weights of the picture while they fit the text", () => {
     const tokens = [
       { text: "A", image_weight: 0.1 },
@@ -159,8 +153,9 @@ describe("what the user sends", () => {
 
   it("stays last until the log has it, also when the log is read anew", () => {
     const older = message("user", "Before", { message_id: "m_0", turn_id: "t_0" });
-    const state = run([opened, submitted, acknowledged, event(1, { type: "message.created", message: older }), asked(2)]);
+    const state = run([opened, submitted, acknowledged, event(1, { type: "message.created", message: older })]);
     expect(state.entries.map((e) => e.kind === "user" && e.text)).toEqual(["Before", "What is this?"]);
+    expect(run([asked(2)], state).entries.map((e) => e.kind === "user" && e.state)).toEqual(["sent", "sent"]);
   });
 
   it("can be refused, sent again and discarded", () => {

@@ -3,10 +3,11 @@ import { memo, useState } from "react";
 import type { Chat } from "../chat";
 import { type Activity, type AnswerEntry, isRunning } from "../conversation";
 import { strongest, type WeightedRange } from "../weights";
-import { CheckIcon, CopyIcon, WarnIcon } from "./Icons";
+import { AgainIcon, CheckIcon, CopyIcon, WarnIcon } from "./Icons";
 import { Markdown } from "./Markdown";
 import { PicturesSeen } from "./PicturesSeen";
 import { ToolNotes, ToolParts } from "./ToolParts";
+import { Versions } from "./Versions";
 import { WeightToggle } from "./WeightToggle";
 
 const NO_WEIGHTS: WeightedRange[] = [];
@@ -14,12 +15,16 @@ const NO_WEIGHTS: WeightedRange[] = [];
 interface Props {
   chat: Chat;
   entry: AnswerEntry;
+  version: number;
+  versions: number;
+  /** Another answer can be asked for now. */
+  canAsk: boolean;
   showWeights: boolean;
   onToggleWeights: () => void;
 }
 
 /** One answer: its text as it streams, then what it was made from. */
-export const AnswerMessage = memo(function AnswerMessage({ chat, entry, showWeights, onToggleWeights }: Props) {
+export const AnswerMessage = memo(function AnswerMessage({ chat, entry, version, versions, canAsk, showWeights, onToggleWeights }: Props) {
   const { status, text, weights } = entry;
   const running = isRunning(status);
   const hasWeights = weights.some((w) => w.weight > 0);
@@ -38,19 +43,26 @@ export const AnswerMessage = memo(function AnswerMessage({ chat, entry, showWeig
       )}
       {running && (text === "" || isNews(entry.activity)) && <Working activity={entry.activity} />}
       <ToolNotes parts={entry.tools} />
-      <Ending chat={chat} entry={entry} />
+      <Ending entry={entry} />
       {entry.notes.map((note) => (
         <p className="remark" key={note}>
           {note}
         </p>
       ))}
-      {!running && (
-        <footer className="answer-foot">
-          <PicturesSeen chat={chat} images={entry.images} />
-          {hasWeights && <WeightToggle on={showWeights} onToggle={onToggleWeights} />}
-          {text !== "" && <CopyButton text={text} />}
-        </footer>
-      )}
+      <footer className="answer-foot">
+        <Versions chat={chat} entry={entry} version={version} versions={versions} />
+        {!running && (
+          <>
+            <PicturesSeen chat={chat} images={entry.images} />
+            {hasWeights && <WeightToggle on={showWeights} onToggle={onToggleWeights} />}
+            {text !== "" && <CopyButton text={text} />}
+            <button type="button" className="foot-button" disabled={!canAsk} onClick={() => chat.askAgain(entry)}>
+              <AgainIcon />
+              Ask again
+            </button>
+          </>
+        )}
+      </footer>
     </article>
   );
 });
@@ -69,15 +81,12 @@ export function Working({ activity }: { activity: Activity | null }) {
   );
 }
 
-function Ending({ chat, entry: { status, error, text, turnId } }: { chat: Chat; entry: AnswerEntry }) {
+function Ending({ entry: { status, error, text } }: { entry: AnswerEntry }) {
   if (status === "failed")
     return (
       <div className="trouble">
         <WarnIcon />
         <p>{error?.message ?? "The answer failed."}</p>
-        <button type="button" className="link" onClick={() => chat.askAgain(turnId)}>
-          Ask again
-        </button>
       </div>
     );
   if (status === "cancelled") return <p className="remark">{text === "" ? "Stopped before the first word." : "Stopped."}</p>;

@@ -1,6 +1,6 @@
 import { type KeyboardEvent, type Ref, useEffect, useId, useImperativeHandle, useLayoutEffect, useRef, useState } from "react";
 
-import type { Chat, Snapshot } from "../chat";
+import { atHand, type Chat, type Snapshot } from "../chat";
 import { matchingCommands, type SlashCommand } from "../commands";
 import { AttachmentList } from "./AttachmentList";
 import { CommandHints } from "./CommandHints";
@@ -28,7 +28,8 @@ export function Composer({ ref, chat, snapshot, draft, onDraft, onFiles }: Props
   useGrowing(textarea, draft);
   useInitialFocus(textarea);
 
-  const { attachments, sendWhenReady, stopping, conversation } = snapshot;
+  const { editing, sendWhenReady, stopping, conversation } = snapshot;
+  const attachments = atHand(snapshot);
   const hints = dismissed ? [] : matchingCommands(draft);
   const index = Math.min(chosen, Math.max(0, hints.length - 1));
   const busy = chat.busy;
@@ -47,6 +48,10 @@ export function Composer({ ref, chat, snapshot, draft, onDraft, onFiles }: Props
     chat.stop();
     textarea.current?.focus();
   };
+  const cancelEdit = (): void => {
+    chat.cancelEdit();
+    textarea.current?.focus();
+  };
   const change = (text: string): void => {
     setDismissed(false);
     setChosen(0);
@@ -60,6 +65,7 @@ export function Composer({ ref, chat, snapshot, draft, onDraft, onFiles }: Props
     if (event.nativeEvent.isComposing || event.keyCode === 229) return; // An input method is at work.
     const hint = hints[index];
     if (hint && handleHintKey(event, hint)) event.preventDefault();
+    else if (event.key === "Escape" && editing) cancelEdit();
     else if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       send();
@@ -83,6 +89,14 @@ export function Composer({ ref, chat, snapshot, draft, onDraft, onFiles }: Props
       }}
     >
       {hints.length > 0 && <CommandHints id={hintsId} commands={hints} chosen={index} onChoose={complete} />}
+      {editing && (
+        <p className="composer-note editing" data-testid="editing">
+          <span>Editing a message. What it was stays, as another version.</span>
+          <button type="button" className="link" onClick={cancelEdit}>
+            Cancel
+          </button>
+        </p>
+      )}
       <AttachmentList attachments={attachments} onRemove={(key) => (chat.detach(key), textarea.current?.focus())} />
       {failed && <p className="composer-note warn">Remove the picture that could not be sent, then send the message.</p>}
       {sendWhenReady && <p className="composer-note">Sends when the pictures are up.</p>}
@@ -107,7 +121,7 @@ export function Composer({ ref, chat, snapshot, draft, onDraft, onFiles }: Props
         <textarea
           ref={textarea}
           data-testid="composer"
-          aria-label="Message"
+          aria-label={editing ? "Edited message" : "Message"}
           aria-autocomplete="list"
           aria-controls={hints.length > 0 ? hintsId : undefined}
           aria-activedescendant={hints.length > 0 ? `${hintsId}-${index}` : undefined}

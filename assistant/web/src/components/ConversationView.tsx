@@ -1,7 +1,8 @@
 import { type ReactNode, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 
+import { branch } from "../branches";
 import type { Chat, Snapshot } from "../chat";
-import { unanswered } from "../conversation";
+import { unanswered, type UserEntry } from "../conversation";
 import { readJson, remember } from "../memory";
 import { AnswerMessage, Working } from "./AnswerMessage";
 import { DownIcon } from "./Icons";
@@ -12,17 +13,17 @@ const NEAR_END_PX = 48;
 interface Props {
   chat: Chat;
   snapshot: Snapshot;
-  onEdit: (text: string) => void;
+  onEdit: (entry: UserEntry) => void;
   /** What an empty conversation shows. */
   children: ReactNode;
 }
 
-/** The messages. Follows the end while the reader is there, and leaves a reader who scrolled up alone. */
+/** The messages of one branch. Follows the end while the reader is there, and leaves a reader who scrolled up alone. */
 export function ConversationView({ chat, snapshot, onEdit, children }: Props) {
-  const { entries } = snapshot.conversation;
+  const shown = branch(snapshot.conversation);
   const [showWeights, setShowWeights] = useState(() => readJson("show-weights", true));
   const waiting = unanswered(snapshot.conversation);
-  const { scroller, content, atEnd, toEnd } = useFollowEnd(waiting?.key ?? null);
+  const { scroller, content, atEnd, toEnd } = useFollowEnd(waiting?.key ?? null, snapshot.conversation.chosen);
 
   const toggleWeights = useCallback(() => setShowWeights((on) => !on), []);
   useEffect(() => remember("show-weights", showWeights), [showWeights]);
@@ -31,14 +32,15 @@ export function ConversationView({ chat, snapshot, onEdit, children }: Props) {
     <main className="scroller" ref={scroller} tabIndex={0} aria-label="Conversation">
       <div className="column" ref={content}>
         {children}
-        {entries.map((entry) =>
+        {shown.map(({ entry, place, ...numbers }) =>
+          // Named by its place, a message that takes another's keeps the focus where it was.
           entry.kind === "user" ? (
-            <UserMessage key={entry.key} chat={chat} entry={entry} onEdit={onEdit} />
+            <UserMessage key={place} chat={chat} entry={entry} {...numbers} editing={snapshot.editing?.key === entry.key} onEdit={onEdit} />
           ) : (
-            <AnswerMessage key={entry.key} chat={chat} entry={entry} showWeights={showWeights} onToggleWeights={toggleWeights} />
+            <AnswerMessage key={place} chat={chat} entry={entry} {...numbers} canAsk={!chat.busy} showWeights={showWeights} onToggleWeights={toggleWeights} />
           ),
         )}
-        {waiting && snapshot.status.state === "ready" && <Working activity={null} />}
+        {waiting && shown.at(-1)?.entry === waiting && snapshot.status.state === "ready" && <Working activity={null} />}
       </div>
       {!atEnd && (
         <button type="button" className="to-end" onClick={toEnd}>
@@ -50,8 +52,11 @@ export function ConversationView({ chat, snapshot, onEdit, children }: Props) {
   );
 }
 
-/** Keep a scroller at its end while it is there; a new `sendKey` (the user sent something) takes it there. */
-function useFollowEnd(sendKey: string | null) {
+/**
+ * Keep a scroller at its end while it is there; a new `sendKey` (the user sent something) takes it there, and a new
+ * `chosen` (another version is shown) lets it stay where it is.
+ */
+function useFollowEnd(sendKey: string | null, chosen: string | null) {
   const scroller = useRef<HTMLElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const following = useRef(true);
@@ -86,6 +91,10 @@ function useFollowEnd(sendKey: string | null) {
       grown.disconnect();
     };
   }, []);
+
+  useLayoutEffect(() => {
+    if (chosen !== null) following.current = false;
+  }, [chosen]);
 
   useLayoutEffect(() => {
     if (sendKey !== null) toEnd();

@@ -38,6 +38,10 @@ export const CopyIcon = icon(
   </>,
 );
 export const CheckIcon = icon(<path d="m4.5 10.5 3.5 3.5 7.5-8" />);
+export const EditIcon = icon(<path d="m4 16 .6-3.2L13 4.4l2.6 2.6-8.4 8.4L4 16Zm7.2-9.8 2.6 2.6" />);
+export const AgainIcon = icon(<path d="M15.8 8.3A6 6 0 1 0 16 11M16.2 4.3v4h-4" />);
+export const PreviousIcon = icon(<path d="m12 5-5 5 5 5" />);
+export const NextIcon = icon(<path d="m8 5 5 5-5 5" />);
 export const DownIcon = icon(<path d="M10 4v11.5M5 10.7l5 5 5-5" />);
 export const ToolIcon = icon(<path d="M11 3.5 5 11h4.5L9 16.5 15 9h-4.5L11 3.5Z" />);
 export const LogoIcon = icon(
