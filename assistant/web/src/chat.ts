@@ -143,8 +143,8 @@ export class Chat {
     const parent = editing ? editing.parent : nextParent(conversation);
     if (editing) this.discardRefused(editing.key);
     this.submit({ text: text.trim(), images, parent }, conversation.sessionId);
-    this.update({ attachments: this.snapshot.attachments.filter((a) => !attachments.includes(a)) });
-    this.update({ editing: null, sendWhenReady: false, notice: null });
+    const others = this.snapshot.attachments.filter((a) => !attachments.includes(a));
+    this.update({ attachments: others, editing: null, sendWhenReady: false, notice: null });
     return true;
   }
 
@@ -194,8 +194,9 @@ export class Chat {
   /** Leave the edited message as it is. */
   cancelEdit(): void {
     if (!this.snapshot.editing) return;
+    this.update({ sendWhenReady: false }); // Before a picture less makes it ready.
     for (const { key } of atHand(this.snapshot)) this.detach(key);
-    this.update({ editing: null, sendWhenReady: false });
+    this.update({ editing: null });
   }
 
   /** Stop the running turn; what was seen is kept. */
@@ -217,10 +218,11 @@ export class Chat {
   }
 
   private switchTo(sessionId: string | null, announcement: string): void {
+    this.update({ sendWhenReady: false }); // Before a picture less makes it ready.
     for (const { key } of this.snapshot.attachments) this.detach(key);
     remember("session", sessionId);
     this.cancelWhenKnown = false;
-    this.update({ conversation: EMPTY, editing: null, notice: null, stopping: false, sendWhenReady: false, announcement });
+    this.update({ conversation: EMPTY, editing: null, notice: null, stopping: false, announcement });
     this.connection.switchSession(sessionId);
   }
 

@@ -245,6 +245,20 @@ describe("editing", () => {
     expect(socket().last("turn.submit")).not.toHaveProperty("parent");
   });
 
+  it("is not sent when it is cancelled, or left for another conversation, while its pictures are on their way", async () => {
+    const { chat, socket, question } = answered();
+    for (const leave of [() => chat.cancelEdit(), () => chat.newConversation()]) {
+      chat.edit(question());
+      chat.attach([cat()]);
+      expect(chat.send("What colour?")).toBe(false);
+      expect(chat.snapshot.sendWhenReady).toBe(true);
+      leave();
+      expect(chat.snapshot).toMatchObject({ editing: null, attachments: [], sendWhenReady: false });
+      await settle();
+      expect(socket().sent.map((f) => f.type)).not.toContain("turn.submit");
+    }
+  });
+
   it("keeps its place when it is refused, over a reload and when it is sent again", async () => {
     const { chat, socket, question } = answered();
     chat.edit(question());

@@ -56,7 +56,7 @@ export const AnswerMessage = memo(function AnswerMessage({ chat, entry, version,
             <PicturesSeen chat={chat} images={entry.images} />
             {hasWeights && <WeightToggle on={showWeights} onToggle={onToggleWeights} />}
             {text !== "" && <CopyButton text={text} />}
-            <button type="button" className="foot-button" disabled={!canAsk} onClick={() => chat.askAgain(entry)}>
+            <button type="button" className="foot-button" disabled={!canAsk || entry.parent === null} onClick={() => chat.askAgain(entry)}>
               <AgainIcon />
               Ask again
             </button>
