@@ -110,11 +110,12 @@ export function runningTurn(state: Conversation): AnswerEntry | null {
   return state.entries.findLast((e): e is AnswerEntry => e.kind === "answer" && isRunning(e.status)) ?? null;
 }
 
-/** The newest message that was sent here and whose answer has not begun, or null. */
+/** The newest message, where it was sent here and its answer has not begun, or null. */
 export function unanswered({ entries }: Conversation): UserEntry | null {
-  const own = entries.findLast((e): e is UserEntry => e.kind === "user" && e.key !== e.messageId && e.state !== "refused");
-  const answered = own?.turnId != null && entries.some((e) => e.kind === "answer" && e.turnId === own.turnId);
-  return answered ? null : (own ?? null);
+  const newest = entries.findLast((e): e is UserEntry => e.kind === "user" && e.state !== "refused");
+  if (!newest || newest.key === newest.messageId) return null;
+  const answered = newest.turnId !== null && entries.some((e) => e.kind === "answer" && e.turnId === newest.turnId);
+  return answered ? null : newest;
 }
 
 /** Whether the server has it; what it does not have outlives a log that begins again. */
