@@ -163,6 +163,62 @@ async def test_conversations_are_listed_renamed_taken_along_and_deleted(
     await expect(page.get_by_role("main")).not_to_contain_text("What is a cat?")
 
 
+async def test_a_message_is_edited_an_answer_made_again_and_all_stay(
+    page: Page, start_session: Start
+) -> None:
+    server = start_session("serve", "--engine", "scripted", "--scripted-delay-ms", "1")
+    await page.goto(server.url)
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "ready")
+    await drop(page, photos.cat())
+    await expect(page.get_by_test_id("attachment")).to_have_attribute("data-state", "ready", timeout=15_000)
+    await _ask(page, "What is this?")
+    question, answer = page.get_by_test_id("message-user"), page.get_by_test_id("message-assistant")
+    composer = page.get_by_role("textbox")
+
+    await composer.fill("a draft")
+    await question.get_by_role("button", name="Edit").click()
+    await expect(composer).to_have_value("What is this?")
+    await expect(composer).to_be_focused()
+    await expect(page.get_by_test_id("attachment")).to_have_count(1)
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("editing")).to_have_count(0)
+    await expect(page.get_by_test_id("attachment")).to_have_count(0)
+    await expect(composer).to_have_value("a draft")
+    await question.get_by_role("button", name="Edit").click()
+    await expect(page.get_by_test_id("editing")).to_be_visible()
+    await composer.fill("What colour is this?")
+    await page.keyboard.press("Enter")
+    await expect(question).to_have_count(1)
+    await expect(question).to_contain_text("What colour is this?")
+    await expect(question).to_contain_text("2 of 2")
+    await expect(question.locator("img")).to_have_count(1)
+    await expect(answer).to_have_attribute("data-status", "completed", timeout=30_000)
+    await expect(composer).to_have_value("a draft")
+
+    await answer.get_by_role("button", name="Ask again").click()
+    await expect(answer).to_contain_text("2 of 2")
+    await expect(answer).to_have_attribute("data-status", "completed", timeout=30_000)
+    await page.reload()
+    await expect(question).to_contain_text("What colour is this?")
+    await expect(answer).to_have_count(1)
+    await answer.get_by_role("button", name="Previous version").click()
+    await expect(answer).to_contain_text("1 of 2")
+
+    await composer.fill("And the eyes?")
+    await page.keyboard.press("Enter")
+    await expect(answer).to_have_count(2)
+    await expect(answer.last).to_have_attribute("data-status", "completed", timeout=30_000)
+    await expect(answer.first).to_contain_text("1 of 2")
+    await question.first.get_by_role("button", name="Previous version").focus()
+    await page.keyboard.press("Enter")
+    await expect(question).to_have_count(1)
+    await expect(question).to_contain_text("What is this?")
+    await expect(question.get_by_role("button", name="Previous version")).to_be_focused()
+    await page.keyboard.press("ArrowRight")
+    await expect(question.first).to_contain_text("What colour is this?")
+    await expect(question.last).to_contain_text("And the eyes?")
+
+
 async def _ask(page: Page, text: str) -> None:
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "ready")
     await page.get_by_role("textbox").fill(text)
