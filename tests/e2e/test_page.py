@@ -163,9 +163,7 @@ async def test_conversations_are_listed_renamed_taken_along_and_deleted(
     await expect(page.get_by_role("main")).not_to_contain_text("What is a cat?")
 
 
-async def test_a_message_is_edited_an_answer_made_again_and_all_stay(
-    page: Page, start_session: Start
-) -> None:
+async def test_a_message_is_edited_an_answer_made_again_and_all_stay(page: Page, start_session: Start) -> None:
     server = start_session("serve", "--engine", "scripted", "--scripted-delay-ms", "1")
     await page.goto(server.url)
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "ready")
@@ -195,9 +193,11 @@ async def test_a_message_is_edited_an_answer_made_again_and_all_stay(
     await expect(answer).to_have_attribute("data-status", "completed", timeout=30_000)
     await expect(composer).to_have_value("a draft")
 
-    await answer.get_by_role("button", name="Ask again").click()
+    await answer.get_by_role("button", name="Ask again").focus()
+    await page.keyboard.press("Enter")
     await expect(answer).to_contain_text("2 of 2")
     await expect(answer).to_have_attribute("data-status", "completed", timeout=30_000)
+    await expect(answer.get_by_role("button", name="Ask again")).to_be_focused()
     await page.reload()
     await expect(question).to_contain_text("What colour is this?")
     await expect(answer).to_have_count(1)

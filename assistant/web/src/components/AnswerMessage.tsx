@@ -56,12 +56,9 @@ export const AnswerMessage = memo(function AnswerMessage({ chat, entry, version,
             <PicturesSeen chat={chat} images={entry.images} />
             {hasWeights && <WeightToggle on={showWeights} onToggle={onToggleWeights} />}
             {text !== "" && <CopyButton text={text} />}
-            <button type="button" className="foot-button" disabled={!canAsk || entry.parent === null} onClick={() => chat.askAgain(entry)}>
-              <AgainIcon />
-              Ask again
-            </button>
           </>
         )}
+        <AskAgain canAsk={canAsk && !running && entry.parent !== null} onAsk={() => chat.askAgain(entry)} />
       </footer>
     </article>
   );
@@ -92,6 +89,16 @@ function Ending({ entry: { status, error, text } }: { entry: AnswerEntry }) {
   if (status === "cancelled") return <p className="remark">{text === "" ? "Stopped before the first word." : "Stopped."}</p>;
   if (status === "length") return <p className="remark">The answer reached its longest length and ends here.</p>;
   return null;
+}
+
+/** There in a running answer too, though out of sight: it keeps the focus of whoever pressed it. */
+function AskAgain({ canAsk, onAsk }: { canAsk: boolean; onAsk: () => void }) {
+  return (
+    <button type="button" className="foot-button ask-again" aria-disabled={!canAsk} onClick={() => canAsk && onAsk()}>
+      <AgainIcon />
+      Ask again
+    </button>
+  );
 }
 
 function CopyButton({ text }: { text: string }) {
