@@ -1,6 +1,8 @@
 """The page in Debian's Chromium, with the real model: drop a photo, watch the caption come, reload, find it again."""
 
+import asyncio
 import base64
+import json
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
+from assistant.client import Client
 from tests import photos
 from tests.conftest import Server, Start
 from vlbm.evaluation.photos import Photo
@@ -217,6 +220,42 @@ async def test_a_message_is_edited_an_answer_made_again_and_all_stay(page: Page,
     await page.keyboard.press("ArrowRight")
     await expect(question.first).to_contain_text("What colour is this?")
     await expect(question.last).to_contain_text("And the eyes?")
+
+
+async def test_branches_of_another_device_are_shown_and_one_that_was_chosen_stays(
+    page: Page, start_session: Start
+) -> None:
+    server = start_session("serve", "--engine", "scripted", "--scripted-delay-ms", "1")
+    await page.goto(server.url)
+    await _ask(page, "What is a cat?")
+    question, answer = page.get_by_test_id("message-user"), page.get_by_test_id("message-assistant")
+    session_id = json.loads(await page.evaluate("localStorage.getItem('assistant.session')"))
+    async with asyncio.timeout(120), Client(server.socket_url) as client:
+        session = await client.open(session_id)
+        async for _ in session.ask("What is a dog?", parent="root"):
+            pass
+        await expect(question).to_have_count(1)
+        await expect(question).to_contain_text("What is a dog?")
+        async for _ in session.regenerate(session.branch[-1].message_id):
+            pass
+        await expect(answer).to_contain_text("2 of 2")
+        await expect(answer).to_have_attribute("data-status", "completed")
+        await expect(answer.locator(".markdown")).to_have_text(session.branch[-1].text)
+
+        await question.get_by_role("button", name="Previous version").click()
+        await expect(question).to_contain_text("What is a cat?")
+        async for _ in session.ask("What is a bird?", parent="root"):
+            pass
+        await expect(question).to_contain_text("1 of 3")
+        await expect(question).to_contain_text("What is a cat?")
+        await page.get_by_role("textbox").fill("And a kitten?")
+        await page.keyboard.press("Enter")
+        await expect(answer).to_have_count(2)
+        await expect(answer.last).to_have_attribute("data-status", "completed", timeout=30_000)
+    await page.reload()
+    await expect(question).to_have_count(2)
+    await expect(question.first).to_contain_text("What is a cat?")
+    await expect(question.last).to_contain_text("And a kitten?")
 
 
 async def _ask(page: Page, text: str) -> None:
