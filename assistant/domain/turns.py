@@ -3,6 +3,7 @@
 Knows nothing of queues or leases; those are the store's way of keeping the promise made here.
 """
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
@@ -52,6 +53,11 @@ class Submission(Value):
         tool: tuple[Part, ...] = (self.tool,) if self.tool else ()
         text: tuple[Part, ...] = (TextPart(text=self.text),) if self.text else ()
         return (*self.images, *tool, *text)
+
+
+def new_turn_id() -> str:
+    """An id that no turn has."""
+    return f"t_{secrets.token_urlsafe(12)}"
 
 
 def answer_id(message_id: str, turn_id: str) -> str:

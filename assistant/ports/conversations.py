@@ -67,14 +67,22 @@ class ConversationStore(Protocol):
     async def head(self, owner: str, session_id: str) -> Cursor:
         """The cursor after the last event."""
 
-    async def submit(self, owner: str, session_id: str, submission: Submission) -> Accepted:
+    async def submit(
+        self, owner: str, session_id: str, submission: Submission, *, turn_id: str | None = None
+    ) -> Accepted:
         """Append the user's message and queue its turn. Until both are done, nothing is promised; sent again, both are.
+
+        Args:
+            turn_id: of the turn, where it has a name already; see ``new_turn_id``.
 
         Raises:
             NotFound: no such session of this owner.
             Conflict: the client message id was used for another content.
             LimitReached: too many turns of this session wait already.
         """
+
+    async def accepted(self, owner: str, session_id: str, submission: Submission) -> Accepted | None:
+        """The turn that this very submission was accepted as before, if it was. Raises as ``submit``."""
 
     async def sessions(self, owner: str, before: str | None, limit: int) -> SessionPage:
         """The owner's conversations that have a message, newest first; ``before`` is a page's own.

@@ -153,10 +153,10 @@ class Script:
     sha: str
 
     @classmethod
-    def named(cls, name: str) -> "Script":
-        """The script ``lua/NAME.lua``, after what all of them share in ``lua/log.lua``."""
+    def named(cls, name: str, shared: str = "log") -> "Script":
+        """The script ``lua/NAME.lua``, after what it shares with others in ``lua/SHARED.lua``."""
         folder = files("assistant.stores") / "lua"
-        source = "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("log", name))
+        source = "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in (shared, name))
         return cls(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
     async def run(self, client: Redis, keys: list[str], arguments: list[str | int]) -> list[str]:

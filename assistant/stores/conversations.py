@@ -16,7 +16,7 @@ from assistant.domain.events import MessageCreated, SessionUpdated, TurnQueued, 
 from assistant.domain.messages import Message
 from assistant.domain.sessions import SessionInfo, SessionPage, first_words
 from assistant.domain.summaries import Summary
-from assistant.domain.turns import Submission
+from assistant.domain.turns import Submission, new_turn_id
 from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry, Record
 from assistant.ports.surroundings import Clock
 from assistant.stores import keys
@@ -63,8 +63,10 @@ class RedisConversations(ConversationStore):
             raise SESSION_NOT_FOUND
         return Cursor(str(epoch), int(seq))
 
-    async def submit(self, owner: str, session_id: str, submission: Submission) -> Accepted:
-        turn_id = f"t_{secrets.token_urlsafe(12)}"
+    async def submit(
+        self, owner: str, session_id: str, submission: Submission, *, turn_id: str | None = None
+    ) -> Accepted:
+        turn_id = turn_id or new_turn_id()
         now = self._clock.now()
         message = Message(
             message_id=f"m_{secrets.token_urlsafe(12)}",
@@ -86,7 +88,7 @@ class RedisConversations(ConversationStore):
             [
                 owner,
                 submission.client_message_id,
-                hashlib.sha256(submission.to_json().encode()).hexdigest(),
+                _body(submission),
                 turn_id,
                 message.message_id,
                 session_id,
@@ -102,6 +104,24 @@ class RedisConversations(ConversationStore):
                 submission.regenerates or "",
             ],
         )
+        return await self._promised(owner, session_id, answer)
+
+    async def accepted(self, owner: str, session_id: str, submission: Submission) -> Accepted | None:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hmget(keys.meta(session_id), ["owner", "unclaimed"])
+            pipe.hget(keys.idem(session_id), submission.client_message_id)
+            (kept_owner, unclaimed), before = await pipe.execute()
+        if kept_owner != owner:
+            raise SESSION_NOT_FOUND
+        if before is None:
+            return None
+        body, turn_id, message_id = str(before).split(" ")
+        same = body == _body(submission)
+        answer = ["duplicate", turn_id, message_id, unclaimed or ""] if same else ["conflict"]
+        return await self._promised(owner, session_id, answer)
+
+    async def _promised(self, owner: str, session_id: str, answer: list[str]) -> Accepted:
+        """What was accepted, once all is done that goes with it. Raises for what was not."""
         accepted, unclaimed = _accepted(answer)
         if unclaimed:
             await self._jobs.put(session_id, unclaimed)
@@ -205,6 +225,11 @@ class RedisConversations(ConversationStore):
 
     def watch(self, session_id: str) -> AbstractAsyncContextManager[Bell]:
         return self._bells.watch(keys.bell(session_id))
+
+
+def _body(submission: Submission) -> str:
+    """What tells two submissions of one client message id apart."""
+    return hashlib.sha256(submission.to_json().encode()).hexdigest()
 
 
 def _queued_head(turn_id: str) -> str:

@@ -19,6 +19,8 @@ va:{o:OWNER}:pictures:ID set     pictures that a session uses
 va:{o:OWNER}:source:SHA  string  id of the picture that was sent with this hash
 va:{o:OWNER}:memory      hash    memory id -> what this owner has taught
 va:{o:OWNER}:styles      hash    memory id -> encoder, and what it made of the picture (base64)
+va:{o:OWNER}:limits      hash    token buckets, and the turns that run; in memory only
+va:{o:OWNER}:sockets     hash    gateway -> how many sockets of this owner it has, until when; in memory only
 va:{q}:jobs              stream  turns to run; consumer group ``workers``
 va:{k}:keys              hash    id of an API key -> owner, name, scopes, expiry and the SHA-256 of the key
 va:{q}:sweeper           string  there while a worker looks for lost jobs, or has just done so
@@ -90,6 +92,19 @@ def memory(owner: str) -> str:
 
 def styles(owner: str) -> str:
     return f"va:{{o:{owner}}}:styles"
+
+
+def limits(owner: str) -> str:
+    return f"va:{{o:{owner}}}:limits"
+
+
+def sockets(owner: str) -> str:
+    return f"va:{{o:{owner}}}:sockets"
+
+
+def limits_bell(owner: str) -> str:
+    """Channel that rings when what is left of an owner's limits changed."""
+    return f"va:{{o:{owner}}}:limits:bell"
 
 
 def blob(sha256: str) -> str:
