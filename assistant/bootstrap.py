@@ -10,20 +10,22 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from websockets.asyncio.server import ServerConnection
-
 from assistant.clock import SystemClock
 from assistant.domain.errors import InvalidRequest
+from assistant.domain.limits import Allowance, Allowances, Resource
 from assistant.domain.prompts import Prompt, parse_prompt
+from assistant.gateway.addresses import Addresses, ClientSocket
 from assistant.gateway.assets import Assets
 from assistant.gateway.auth import Authenticator, TokenVerifier, is_loopback
 from assistant.gateway.http import HttpRequests
 from assistant.gateway.live import LiveSockets
 from assistant.gateway.peer import Peer
+from assistant.gateway.presence import Presence
 from assistant.gateway.server import listening
 from assistant.images import ImageLimits
 from assistant.ports.engine import Engine
 from assistant.ports.pictures import BlobStore, Seen
+from assistant.service.limits import Limits
 from assistant.service.memories import Memories
 from assistant.service.sessions import Sessions
 from assistant.service.submissions import Submissions
@@ -37,6 +39,7 @@ from assistant.stores.connection import open_client
 from assistant.stores.conversations import RedisConversations
 from assistant.stores.embedded import EmbeddedRedis, running_url
 from assistant.stores.health import RedisHealth
+from assistant.stores.limits import RedisLimits
 from assistant.stores.memories import RedisMemories
 from assistant.stores.pictures import RedisPictures
 from assistant.stores.queue import RedisQueue
@@ -55,6 +58,7 @@ class Stores:
     pictures: RedisPictures
     memories: RedisMemories
     keys: RedisKeys
+    limits: RedisLimits
     health: RedisHealth
     sweeper: Sweeper
 
@@ -85,6 +89,21 @@ def make_engine(settings: Settings, say: Say, features: Path | None = None) -> E
     return VlbmEngine.load(settings.model, say, features)
 
 
+def allowances(settings: Settings) -> Allowances:
+    """What the settings allow every owner; 0 is no limit."""
+    buckets: dict[Resource, Allowance] = {
+        "turns": Allowance(settings.turns_per_minute, 60.0),
+        "tokens": Allowance(settings.tokens_per_hour, 3600.0),
+        "pixels": Allowance(settings.megapixels_per_hour * 10**6, 3600.0),
+        "bytes": Allowance(settings.megabytes_per_day * 10**6, 86400.0),
+    }
+    return Allowances(
+        {name: bucket for name, bucket in buckets.items() if bucket.most},
+        turns_at_once=settings.turns_at_once,
+        sockets=settings.sockets_per_owner,
+    )
+
+
 @contextlib.asynccontextmanager
 async def open_stores(url: str, blob_folder: Path | None) -> AsyncIterator[Stores]:
     """The stores on a Redis; pictures in ``blob_folder``, or in Redis too where there is none.
@@ -105,6 +124,7 @@ async def open_stores(url: str, blob_folder: Path | None) -> AsyncIterator[Store
             RedisPictures(client, blobs),
             RedisMemories(client),
             RedisKeys(client, bells),
+            RedisLimits(client, bells),
             RedisHealth(client),
             Sweeper(client),
         )
@@ -124,7 +144,10 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
         seen: what an engine of this process has made of pictures, to be dropped with them.
     """
     tools = all_tools(load_prompts())
-    submissions = Submissions(stores.conversations, stores.pictures, tools)
+    owner_limits = Limits(stores.limits, allowances(settings))
+    presence = Presence(owner_limits)
+    addresses = Addresses(settings.sockets_per_address, settings.unknown_per_address)
+    submissions = Submissions(stores.conversations, stores.pictures, tools, owner_limits)
     taught = Memories(stores.memories, stores.pictures, SystemClock())
     kept = Sessions(stores.conversations, stores.pictures, stores.memories, seen)
     limits = ImageLimits()
@@ -139,12 +162,28 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
     live = LiveSockets(stores.keys, SystemClock())
     requests = HttpRequests(assets, stores.pictures, stores.health, SystemClock(), door)
 
-    def make_peer(client: ServerConnection) -> Peer:
-        return Peer(client, stores.conversations, stores.pictures, submissions, taught, kept, limits, door, live)
+    def make_peer(client: ClientSocket) -> Peer:
+        return Peer(
+            client,
+            stores.conversations,
+            stores.pictures,
+            submissions,
+            taught,
+            kept,
+            limits,
+            door,
+            live,
+            owner_limits,
+            presence,
+            settings.frames_per_second,
+        )
 
     watching = asyncio.create_task(live.watch(), name="revocations")
     try:
-        async with listening(settings.host, settings.port, requests, make_peer) as port:
+        async with (
+            presence.running(),
+            listening(settings.host, settings.port, requests, make_peer, addresses) as port,
+        ):
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             yield f"http://{host}:{port}"
     finally:
@@ -186,6 +225,7 @@ async def running_worker(engine: Engine, stores: Stores) -> AsyncIterator[asynci
         stores.queue,
         stores.pictures,
         stores.memories,
+        stores.limits,
         all_tools(prompts),
         prompts,
         SystemClock(),

@@ -14,7 +14,7 @@ import click
 from assistant.client.errors import ClientError
 from assistant.domain.access import SCOPES, Scope
 from assistant.domain.errors import AssistantError
-from assistant.settings import TOKEN_VARIABLE, URL_VARIABLE, Settings, check_environment, options
+from assistant.settings import LIMITS, TOKEN_VARIABLE, URL_VARIABLE, Settings, check_environment, options
 
 _ENGINE = ("engine", "model", "scripted_delay_ms", "log_level")
 _ACCESS = ("anonymous", "origins", "jwt_issuer", "jwt_audience", "jwt_keys", "jwt_algorithms")
@@ -27,7 +27,7 @@ def cli() -> None:
 
 
 @cli.command()
-@options("host", "port", "api_port", "data", "redis_url", *_ACCESS, *_ENGINE)
+@options("host", "port", "api_port", "data", "redis_url", *_ACCESS, *LIMITS, *_ENGINE)
 def serve(**values: Any) -> None:
     """Run everything in one process."""
     from assistant import run
@@ -36,7 +36,7 @@ def serve(**values: Any) -> None:
 
 
 @cli.command()
-@options("host", "port", "redis_url", *_ACCESS, "log_level")
+@options("host", "port", "redis_url", *_ACCESS, *LIMITS, "log_level")
 def gateway(**values: Any) -> None:
     """Run only the gateway; workers answer."""
     from assistant import run

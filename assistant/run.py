@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 
 from assistant.bootstrap import (
@@ -15,6 +16,13 @@ from assistant.bootstrap import (
     shared_redis,
 )
 from assistant.settings import Settings
+
+
+def _raise_open_files() -> None:
+    """Let this process open as many files as it may: every connection is one, and the usual limit is 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _configure_logging(settings: Settings) -> None:
@@ -37,6 +45,7 @@ async def _until_stopped(*tasks: asyncio.Task[None]) -> None:
 async def serve(settings: Settings, say: Say) -> None:
     """Gateway, worker and, where no URL is given, a private Redis."""
     _configure_logging(settings)
+    _raise_open_files()
     async with contextlib.AsyncExitStack() as stack:
         url = await stack.enter_async_context(redis_of(settings))
         stores = await stack.enter_async_context(open_stores(url, settings.data / "pictures"))
@@ -50,6 +59,7 @@ async def serve(settings: Settings, say: Say) -> None:
 async def gateway(settings: Settings, say: Say) -> None:
     """Only the gateway; workers elsewhere answer."""
     _configure_logging(settings)
+    _raise_open_files()
     url = shared_redis(settings)
     async with open_stores(url, None) as stores, running_gateway(settings, stores) as address:
         say(address)

@@ -56,6 +56,21 @@ def url(text: str) -> str:
     return text
 
 
+_COUNT = click.IntRange(0, 10**9)
+LIMITS = (
+    "turns_per_minute",
+    "turns_at_once",
+    "tokens_per_hour",
+    "megapixels_per_hour",
+    "megabytes_per_day",
+    "sockets_per_owner",
+    "sockets_per_address",
+    "unknown_per_address",
+    "frames_per_second",
+)
+"""The settings of a gateway that bound how much."""
+
+
 class _Folder(click.Path):
     """A folder that is there, or can be made for all that is there."""
 
@@ -145,6 +160,27 @@ class Settings:
     jwt_keys: str | None = _option("Keys that sign JSON Web Tokens: a JWKS file, or its https:// URL.")
     jwt_algorithms: tuple[str, ...] = _option(
         "How JSON Web Tokens may be signed.", ("RS256", "ES256"), kind=_Words(_algorithm)
+    )
+    turns_per_minute: int = _option("Messages an owner may send in a minute; 0 is any number.", 600, kind=_COUNT)
+    turns_at_once: int = _option("Messages of an owner being answered at once; 0 is any number.", 512, kind=_COUNT)
+    tokens_per_hour: int = _option(
+        "Tokens generated for an owner in an hour; 0 is any number.", 10_000_000, kind=_COUNT
+    )
+    megapixels_per_hour: int = _option(
+        "Millions of pixels of pictures taken in for an owner in an hour; 0 is any number.", 20_000, kind=_COUNT
+    )
+    megabytes_per_day: int = _option(
+        "Millions of bytes of pictures an owner may send in a day; 0 is any number.", 20_000, kind=_COUNT
+    )
+    sockets_per_owner: int = _option("Connections of an owner, at all gateways; 0 is any number.", 1000, kind=_COUNT)
+    sockets_per_address: int = _option(
+        "Connections from one address, at each gateway; 0 is any number.", 1000, kind=_COUNT
+    )
+    unknown_per_address: int = _option(
+        "Of them connections that have not authenticated yet; 0 is any number.", 200, kind=_COUNT
+    )
+    frames_per_second: int = _option(
+        "Frames read from one connection in a second, twice as many at once; 0 is any number.", 200, kind=_COUNT
     )
     log_level: str = _option("How much is logged.", "warning", kind=click.Choice(["debug", "info", "warning", "error"]))
 

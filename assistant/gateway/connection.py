@@ -97,6 +97,10 @@ class Connection:
         self._uploads.begin(announced)
         return ImageOffsetAck(id=announced.id, offset=0)
 
+    def forget(self, announced: ImageBegin) -> None:
+        """Its bytes are not wanted after all."""
+        self._uploads.forget(announced.upload_id)
+
     def receive(self, frame: str | bytes) -> Effect | None:
         """What to do about a frame; None for a piece of a picture that was taken."""
         try:

@@ -11,17 +11,20 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from assistant.domain.access import SCOPES
 from assistant.domain.errors import AssistantError, LimitReached, NotFound, Unavailable
 from assistant.domain.messages import ToolCallPart
 from assistant.gateway import memories, sessions
+from assistant.gateway.addresses import ClientSocket
 from assistant.gateway.auth import Authenticator, Caller
 from assistant.gateway.connection import Close, Connection, Effect, Keep, Perform, Send
 from assistant.gateway.live import LiveSockets
+from assistant.gateway.pace import Pace
+from assistant.gateway.presence import Presence
 from assistant.gateway.wire import (
+    CLOSE_BUSY,
     CLOSE_INTERNAL,
     CLOSE_POLICY,
     CLOSE_REVOKED,
@@ -35,6 +38,7 @@ from assistant.gateway.wire import (
     ImageBegin,
     ImageReadyAck,
     Limits,
+    LimitsUpdated,
     MemoryAdd,
     MemoryList,
     MemoryRemove,
@@ -57,6 +61,7 @@ from assistant.gateway.wire import (
 from assistant.images import ImageLimits, normalise
 from assistant.ports.conversations import Accepted, ConversationStore, Cursor, LogEntry
 from assistant.ports.pictures import PictureStore, StoredPicture
+from assistant.service.limits import Limits as OwnerLimits
 from assistant.service.memories import Memories
 from assistant.service.sessions import Sessions
 from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES, Submissions
@@ -75,7 +80,7 @@ class Peer:
 
     def __init__(
         self,
-        socket: ServerConnection,
+        socket: ClientSocket,
         conversations: ConversationStore,
         pictures: PictureStore,
         submissions: Submissions,
@@ -84,6 +89,9 @@ class Peer:
         limits: ImageLimits,
         door: Authenticator,
         live: LiveSockets,
+        owner_limits: OwnerLimits,
+        presence: Presence,
+        frames_per_second: float = 0.0,
     ) -> None:
         self._socket = socket
         self._conversations = conversations
@@ -95,9 +103,14 @@ class Peer:
         self._door = door
         self._live = live
         self._dismissed = False
+        self._owner_limits = owner_limits
+        self._presence = presence
+        self._pace = Pace(frames_per_second, asyncio.get_running_loop().time())
         self._connection = Connection(limits)
         self._tails: dict[str, asyncio.Task[None]] = {}
         self._closing: asyncio.Task[None] | None = None
+        self._refused = CLOSE_POLICY
+        """The close code of whoever is not let in."""
         self._ack_first = asyncio.Lock()
         """Held from carrying a command out to its ack, so that no event of it overtakes the ack."""
 
@@ -115,12 +128,16 @@ class Peer:
                     await self._apply(effect)
                 if self._connection.is_authenticated:
                     deadline.cancel()
+                if wait := self._pace.delay(loop.time()):
+                    await asyncio.sleep(wait)
         except ConnectionClosed:
             pass
         finally:
             deadline.cancel()
             self._live.discard(self)
             await self._stop_tails()
+            if self._connection.is_authenticated:
+                await self._presence.leave(self._connection.owner, self._tell)
 
     async def dismiss(self, reason: str) -> None:
         """Carry out nothing more, send no more events, and close for good."""
@@ -164,7 +181,7 @@ class Peer:
             case Auth():
                 await self._answer(command.id, lambda: self._authenticate(command))
                 if not self._connection.is_authenticated:
-                    await self._socket.close(CLOSE_POLICY, "not authenticated")
+                    await self._socket.close(self._refused, "not authenticated")
             case SessionOpen():
                 async with self._ack_first:
                     await self._answer(command.id, lambda: self._open(command))
@@ -203,10 +220,20 @@ class Peer:
         assert self._socket.request is not None  # noqa: S101  there is one after the handshake
         caller = Caller.of(self._socket, self._socket.request)
         identity = await self._door.identify(caller.token if command.token is None else command.token, caller)
-        self._connection.authenticated(identity)
+        self._refused = CLOSE_BUSY  # whoever it is may come back later
         self._live.add(self, identity)
-        scopes = tuple(scope for scope in SCOPES if identity.may(scope))
-        return AuthAck(id=command.id, owner=identity.owner, scopes=scopes, expires_at=identity.expires_at)
+        standing = await self._presence.enter(identity.owner, self._tell)
+        self._connection.authenticated(identity)
+        self._socket.known()
+        limited = bool(standing.remaining)
+        return AuthAck(
+            id=command.id,
+            owner=identity.owner,
+            scopes=tuple(scope for scope in SCOPES if identity.may(scope)),
+            expires_at=identity.expires_at,
+            remaining=standing.remaining if limited else None,
+            reset=standing.reset if limited else None,
+        )
 
     async def _open(self, command: SessionOpen) -> Frame:
         owner = self._connection.owner
@@ -270,10 +297,19 @@ class Peer:
 
     async def _begin(self, command: ImageBegin) -> Frame:
         known = await self._pictures.find(self._connection.owner, command.sha256)
-        return self._connection.expect(command) if known is None else _ready(command.id, known)
+        if known is not None:
+            return _ready(command.id, known)
+        awaited = self._connection.expect(command)
+        try:
+            await self._owner_limits.begin_picture(self._connection.owner, command.bytes)
+        except AssistantError:
+            self._connection.forget(command)
+            raise
+        return awaited
 
     async def _keep(self, command_id: str, data: bytearray, sha256: str) -> Frame:
         kept = await asyncio.to_thread(lambda: normalise(bytes(data), self._limits))
+        await self._owner_limits.keep_picture(self._connection.owner, kept.width * kept.height)
         picture = StoredPicture(
             image_id=f"i_{secrets.token_urlsafe(18)}",
             sha256=kept.sha256,
@@ -345,6 +381,11 @@ class Peer:
                     await self._send_text(entry.json)
                     after = entry.seq
         return after
+
+    async def _tell(self, event: LimitsUpdated) -> None:
+        """Send news that nobody waits for: never before the ack of auth, and not to a client that reads nothing."""
+        if self._connection.is_authenticated and not self._socket.transport.get_write_buffer_size():
+            await self._send(event)
 
     async def _send(self, frame: Frame) -> None:
         await self._send_text(frame.to_json())

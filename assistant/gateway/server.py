@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from websockets.asyncio.server import ServerConnection, serve
 
 from assistant.domain.errors import Unavailable
+from assistant.gateway.addresses import Addresses, ClientSocket, counted
 from assistant.gateway.http import HttpRequests
 from assistant.gateway.peer import Peer
 from assistant.gateway.wire import CLOSE_RESTART, FRAME_BYTES, SUBPROTOCOL
@@ -16,10 +17,17 @@ from assistant.version import SERVER
 _log = logging.getLogger("assistant.gateway.websockets")
 _log.addFilter(lambda record: record.levelno > logging.DEBUG)  # there frames are logged, with what users say
 
+BACKLOG = 2048
+"""Connections that the system keeps for us while the loop is busy; everybody may come back in the same second."""
+
 
 @contextlib.asynccontextmanager
 async def listening(
-    host: str, port: int, requests: HttpRequests, make_peer: Callable[[ServerConnection], Peer]
+    host: str,
+    port: int,
+    requests: HttpRequests,
+    make_peer: Callable[[ClientSocket], Peer],
+    addresses: Addresses,
 ) -> AsyncIterator[int]:
     """Serve while the context is open; the value is the port, which port 0 leaves to the system.
 
@@ -30,6 +38,7 @@ async def listening(
     """
 
     async def handle(socket: ServerConnection) -> None:
+        assert isinstance(socket, ClientSocket)  # noqa: S101 - made by ``counted``
         await make_peer(socket).run()
 
     try:
@@ -37,10 +46,12 @@ async def listening(
             handle,
             host,
             port,
+            create_connection=counted(addresses),
             process_request=requests,
             subprotocols=[SUBPROTOCOL],
             compression=None,  # deflate triples the memory of an idle connection
             max_size=FRAME_BYTES,
+            backlog=BACKLOG,
             server_header=SERVER,
             logger=_log,
         )

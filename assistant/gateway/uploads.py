@@ -85,6 +85,10 @@ class Uploads:
             raise PictureError("image_hash_mismatch", "The bytes do not have the announced SHA-256. Send them again.")
         return upload.data, upload.announced.sha256
 
+    def forget(self, upload_id: UUID) -> None:
+        """End an upload of which nothing has come."""
+        self._uploads.pop(upload_id, None)
+
     def _find(self, upload_id: UUID) -> _Upload:
         if upload_id not in self._uploads:
             raise NotFound("upload_unknown", "No such upload: send image.begin first.")

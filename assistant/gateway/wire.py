@@ -5,21 +5,25 @@ JSON object with ``type``; a command carries ``id`` and is answered by exactly o
 A binary frame is a piece of a picture: 16 bytes upload id (RFC 9562 UUID), 8 bytes offset (big-endian), data.
 """
 
+import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from websockets.typing import Subprotocol
 
 from assistant.domain.access import Scope
 from assistant.domain.errors import AssistantError, InvalidRequest
+from assistant.domain.limits import Resource
 from assistant.domain.memories import Memory
 from assistant.domain.messages import Message
 from assistant.domain.sessions import SessionInfo
 from assistant.domain.turns import TurnOptions
+from assistant.gateway.shape import check_shape
 
 SUBPROTOCOL = Subprotocol("assistant.v1")
 PROTOCOL = 1
@@ -33,6 +37,7 @@ MOST_PROBLEMS = 5
 CLOSE_POLICY = 1008
 CLOSE_INTERNAL = 1011
 CLOSE_RESTART = 1012
+CLOSE_BUSY = 1013
 CLOSE_REVOKED = 4001
 
 CommandId = Annotated[str, Field(min_length=1, max_length=64)]
@@ -79,7 +84,7 @@ class Auth(Command):
 
 class CursorFrame(Frame):
     epoch: Annotated[str, Field(max_length=64)]
-    seq: Annotated[int, Field(ge=0)]
+    seq: Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class SessionOpen(Command):
@@ -165,9 +170,18 @@ class ImageEnd(Command):
     upload_id: UUID
 
 
+def _finite(value: Any) -> Any:
+    """The value, whose depth ``check_shape`` has bounded. Raises ``ValueError`` for a number that is infinite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number is too large")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _finite(item)
+    return value
+
+
 class ToolChoice(Frame):
     name: Annotated[str, Field(max_length=64)]
-    arguments: dict[str, Any] = {}
+    arguments: Annotated[dict[str, Any], AfterValidator(_finite)] = {}
 
 
 class TurnSubmit(Command):
@@ -206,7 +220,7 @@ class TurnCancel(Command):
 
     type: Literal["turn.cancel"]
     turn_id: Annotated[str, Field(max_length=64)]
-    seen_chars: Annotated[int, Field(ge=0)] = 0
+    seen_chars: Annotated[int, Field(ge=0, lt=2**53)] = 0
 
 
 class MemoryAdd(Command):
@@ -301,11 +315,16 @@ class Ack(Frame):
 
 
 class AuthAck(Ack):
-    """Who it is, what may be done, and until when."""
+    """Who it is, what may be done, and until when.
+
+    What is left of the owner's limits, where there are any, and in how many seconds all of it is there again.
+    """
 
     owner: str
     scopes: tuple[Scope, ...]
     expires_at: datetime | None = None
+    remaining: Mapping[Resource, int] | None = None
+    reset: Mapping[Resource, float] | None = None
 
 
 class SessionOpenAck(Ack):
@@ -402,6 +421,18 @@ class SessionDeleted(Frame):
     session_id: str
 
 
+class LimitsUpdated(Frame):
+    """What is left of the owner's limits: ``turns``, ``tokens``, ``pixels`` and ``bytes``, those that are limited.
+
+    ``reset`` is in how many seconds all of it is there again. It belongs to no session and has no ``seq``, and comes
+    when what is left has changed by a tenth or more, is used up or is there again.
+    """
+
+    type: Literal["limits.updated"] = "limits.updated"
+    remaining: Mapping[Resource, int]
+    reset: Mapping[Resource, float]
+
+
 # --- Reading --------------------------------------------------------------------------------------------------------
 
 
@@ -417,8 +448,13 @@ def parse_command(text: str) -> AnyCommand:
     """Read a text frame.
 
     Raises:
-        MalformedFrame: not JSON, no such command, or fields that do not fit; the message names the first of them.
+        MalformedFrame: not JSON, too deep or too wide, no such command, or fields that do not fit, of which the message
+            names the first.
     """
+    try:
+        check_shape(text)
+    except InvalidRequest as error:
+        raise MalformedFrame(error.code, error.message, _command_id(text)) from error
     try:
         return _COMMAND.validate_json(text)
     except ValidationError as error:

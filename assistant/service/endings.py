@@ -28,11 +28,13 @@ class Outcome:
     """How a turn went, as far as it went.
 
     ``notes`` are about pictures, and told where one was looked at; ``left_out`` says what of the conversation was.
+    ``generated`` are the tokens that came so far, for a turn that comes to no end of its own.
     """
 
     status: TurnStatus = "completed"
     looked: tuple[PictureUse, ...] = ()
     end: End | None = None
+    generated: int = 0
     result: BaseModel | None = None
     error: ErrorInfo | None = None
     notes: tuple[str, ...] = ()

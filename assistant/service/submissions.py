@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from assistant.domain.errors import InvalidRequest, LimitReached, NotFound
+from assistant.domain.errors import AssistantError, InvalidRequest, LimitReached, NotFound, Unavailable
 from assistant.domain.messages import ImagePart, Message, ToolCallPart
-from assistant.domain.turns import ROOT, Submission, TurnOptions, question_id
+from assistant.domain.turns import ROOT, Submission, TurnOptions, new_turn_id, question_id
 from assistant.ports.conversations import Accepted, ConversationStore
 from assistant.ports.pictures import PictureStore
 from assistant.ports.tools import Tool
 from assistant.service.commands import check_call, parse_command
+from assistant.service.limits import Limits
 
 MOST_CHARACTERS = 100_000
 MOST_PICTURES = 8
@@ -18,7 +19,10 @@ MOST_PICTURES = 8
 class Submissions:
     """Checks what a client sends and hands it to the store."""
 
-    def __init__(self, conversations: ConversationStore, pictures: PictureStore, tools: Mapping[str, Tool]) -> None:
+    def __init__(
+        self, conversations: ConversationStore, pictures: PictureStore, tools: Mapping[str, Tool], limits: Limits
+    ) -> None:
+        self._limits = limits
         self._conversations = conversations
         self._pictures = pictures
         self._tools = tools
@@ -39,7 +43,8 @@ class Submissions:
 
         Raises:
             InvalidRequest: nothing was said, or the tool is unknown or called wrongly.
-            LimitReached: too long a text, too many pictures, too many turns waiting.
+            LimitReached: too long a text, too many pictures, too many turns waiting, or nothing left of what the owner
+                is allowed. A message that was accepted before is not refused for that.
             NotFound: the session or a picture is not this owner's, or the parent is no message of it.
             Conflict: the client message id stands for another message.
         """
@@ -60,7 +65,28 @@ class Submissions:
         submission = Submission(
             client_message_id=client_message_id, text=text, images=images, tool=call, options=options, parent=parent
         )
-        return await self._conversations.submit(owner, session_id, submission)
+        return await self._within_limits(owner, session_id, submission)
+
+    async def _within_limits(self, owner: str, session_id: str, submission: Submission) -> Accepted:
+        """Take what the turn costs, then promise it. Nothing is taken of a turn that is not new."""
+        turn_id = new_turn_id()
+        try:
+            await self._limits.begin_turn(owner, turn_id, submission.options.max_tokens)
+        except LimitReached:
+            before = await self._conversations.accepted(owner, session_id, submission)
+            if before is None:
+                raise
+            return before
+        try:
+            accepted = await self._conversations.submit(owner, session_id, submission, turn_id=turn_id)
+        except Unavailable:
+            raise  # it may have been accepted all the same; what nobody settles comes back by itself
+        except AssistantError:
+            await self._limits.undo_turn(owner, turn_id)
+            raise
+        if accepted.duplicate:
+            await self._limits.undo_turn(owner, turn_id)
+        return accepted
 
     async def regenerate(
         self, owner: str, session_id: str, message_id: str, *, client_message_id: str, options: TurnOptions
@@ -69,14 +95,14 @@ class Submissions:
 
         Raises:
             NotFound: the session is not this owner's, or there is no such message in it.
-            LimitReached: too many turns wait.
+            LimitReached: too many turns wait, or nothing is left of what the owner is allowed.
             Conflict: the client message id stands for something else.
         """
         question = await self._message(owner, session_id, question_id(message_id))
         submission = Submission(
             client_message_id=client_message_id, text="", options=options, regenerates=question.message_id
         )
-        return await self._conversations.submit(owner, session_id, submission)
+        return await self._within_limits(owner, session_id, submission)
 
     async def _message(self, owner: str, session_id: str, message_id: str) -> Message:
         await self._conversations.head(owner, session_id)

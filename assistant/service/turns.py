@@ -5,6 +5,7 @@ Knows nothing of how turns are claimed (see ``worker``), nor of where logs and p
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 
 from assistant.domain.errors import AssistantError, Unavailable
@@ -14,6 +15,7 @@ from assistant.domain.prompts import Prompt
 from assistant.domain.turns import path_to
 from assistant.ports.conversations import ConversationStore
 from assistant.ports.engine import End, Engine, EngineEvent, EngineRequest, Looked, Progress, Token
+from assistant.ports.limits import LimitStore
 from assistant.ports.memories import MemoryStore
 from assistant.ports.pictures import PictureStore
 from assistant.ports.queue import Claim, TurnQueue
@@ -24,6 +26,7 @@ from assistant.service.deltas import DeltaWriter
 from assistant.service.endings import Outcome, last_events
 from assistant.service.recall import Recalled, recall
 
+log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 3
 HEARTBEAT_SECONDS = 5.0
 
@@ -38,6 +41,7 @@ class TurnRunner:
         queue: TurnQueue,
         pictures: PictureStore,
         memories: MemoryStore,
+        limits: LimitStore,
         tools: Mapping[str, Tool],
         prompts: Mapping[str, Prompt],
         clock: Clock,
@@ -47,6 +51,7 @@ class TurnRunner:
         self._queue = queue
         self._pictures = pictures
         self._memories = memories
+        self._limits = limits
         self._tools = tools
         system, earlier = prompts["system"].render(), prompts["earlier"]
         self._contexts = Contexts(engine, conversations, pictures, system, earlier)
@@ -72,7 +77,16 @@ class TurnRunner:
                 history = path_to(claim.message_id, messages)
                 await self._unless_cancelled(claim, self._answer(claim, history, deltas, outcome), outcome)
         events = last_events(claim, history, deltas.text, outcome, self._clock.now())
+        await self._settle(claim, outcome)
         await self._queue.finish(claim, events, outcome.status)
+
+    async def _settle(self, claim: Claim, outcome: Outcome) -> None:
+        """Count what was generated, before the end is told: whoever hears of it may send the next message at once."""
+        generated = outcome.end.completion_tokens if outcome.end else outcome.generated
+        try:
+            await self._limits.settle(claim.owner, claim.turn_id, generated)
+        except Unavailable:
+            log.warning("the tokens of turn %s are not settled", claim.turn_id)  # they come back by themselves
 
     async def _unless_cancelled(self, claim: Claim, answering: Coroutine[None, None, None], outcome: Outcome) -> None:
         """Run to the end, or until the turn is cancelled; keep the lease meanwhile."""
@@ -157,6 +171,7 @@ class TurnRunner:
         match item:
             case Token():
                 deltas.add(item)
+                outcome.generated += 1
             case Progress(stage, done, total):
                 await self._tell(claim, stage, done, total)
             case Looked(pictures):

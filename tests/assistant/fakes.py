@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from assistant.domain.access import ApiKey
 from assistant.domain.errors import Conflict, NotFound
 from assistant.domain.events import Event, MessageCreated, Place, PlacedEvent, TurnDelta, TurnFinished, TurnStatus
+from assistant.domain.limits import Allowance, Allowances, Resource, Standing, too_many_sockets
 from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCallPart
 from assistant.domain.sessions import SessionInfo, SessionPage
@@ -30,6 +31,7 @@ from assistant.ports.engine import (
     Token,
 )
 from assistant.ports.keys import KeyStore
+from assistant.ports.limits import LimitStore, Turn
 from assistant.ports.memories import MemoryStore, Style
 from assistant.ports.pictures import PictureStore, StoredPicture
 from assistant.ports.queue import Claim, TurnQueue
@@ -235,13 +237,20 @@ class FakeConversations(ConversationStore):
             raise NotFound("session_not_found", "There is no such conversation.")
         return Cursor(self.epoch, len(self.log[session_id]))
 
-    async def submit(self, owner: str, session_id: str, submission: Submission) -> Accepted:
+    async def accepted(self, owner: str, session_id: str, submission: Submission) -> Accepted | None:
         await self.head(owner, session_id)
         for before in self.submitted:
             if before.client_message_id == submission.client_message_id:
                 if before != submission:
                     raise Conflict("client_message_id_reused", "Another message has this id.")
                 return Accepted("t_1", "m_1", duplicate=True)
+        return None
+
+    async def submit(
+        self, owner: str, session_id: str, submission: Submission, *, turn_id: str | None = None
+    ) -> Accepted:
+        if (before := await self.accepted(owner, session_id, submission)) is not None:
+            return before
         self.submitted.append(submission)
         turn_id = f"t_{len(self.submitted)}"
         self.turns.add(turn_id)
@@ -448,6 +457,52 @@ class FakeKeys(KeyStore):
     @contextlib.asynccontextmanager
     async def _watching(self) -> AsyncIterator[Bell]:
         yield self.bell
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class FakeLimits(LimitStore):
+    """Remembers what was taken.
+
+    Attributes:
+        error: raised by every method.
+        taken: amounts, and the turn they were for.
+        settled: turn, tokens, refund.
+        left: what is said to be left.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.taken: list[tuple[dict[Resource, int], Turn | None]] = []
+        self.settled: list[tuple[str, int, bool]] = []
+        self.left = Standing({}, {})
+        self.sockets: list[int] = []
+        self.bell = FakeBell()
+
+    async def take(
+        self, owner: str, amounts: Mapping[Resource, int], allowances: Allowances, turn: Turn | None = None
+    ) -> None:
+        self._check()
+        self.taken.append((dict(amounts), turn))
+
+    async def settle(self, owner: str, turn_id: str, tokens: int, *, refund: bool = False) -> None:
+        self._check()
+        self.settled.append((turn_id, tokens, refund))
+
+    async def standing(self, owner: str, buckets: Mapping[Resource, Allowance]) -> Standing:
+        self._check()
+        return self.left
+
+    async def hold_sockets(self, owner: str, gateway: str, count: int, most: int) -> None:
+        self._check()
+        if most and count > most:
+            raise too_many_sockets(most)
+        self.sockets.append(count)
+
+    def watch(self, owner: str) -> AbstractAsyncContextManager[Bell]:
+        return contextlib.nullcontext(self.bell)
 
     def _check(self) -> None:
         if self.error is not None:

@@ -22,13 +22,18 @@ export interface Auth {
   features?: string[];
 }
 
-/** Who it is, what may be done, and until when. */
+/**
+ * Who it is, what may be done, and until when. What is left of the owner's limits, where there are any, and in how many
+ * seconds all of it is there again.
+ */
 export interface AuthAck {
   type: "ack";
   id: string;
   owner: string;
   scopes: ("read" | "chat")[];
   expires_at?: string;
+  remaining?: Record<string, number>;
+  reset?: Record<string, number>;
 }
 
 export interface ClientInfo {
@@ -130,6 +135,17 @@ export interface Limits {
   images: number;
   text_chars: number;
   chunk_bytes: number;
+}
+
+/**
+ * What is left of the owner's limits: `turns`, `tokens`, `pixels` and `bytes`, those that are limited. `reset` is in
+ * how many seconds all of it is there again. It belongs to no session and has no `seq`, and comes when what is left has
+ * changed by a tenth or more, is used up or is there again.
+ */
+export interface LimitsUpdated {
+  type: "limits.updated";
+  remaining: Record<string, number>;
+  reset: Record<string, number>;
 }
 
 /**
@@ -541,7 +557,7 @@ export type ClientFrame = Auth | SessionOpen | SessionList | SessionRename | Ses
 export type SessionEvent = MessageCreated | TurnQueued | TurnStarted | TurnProgress | TurnDelta | ToolCalled | ToolFinished | TurnFinished | SessionUpdated;
 
 /** What a server sends. */
-export type ServerFrame = Hello | Pong | Error | SessionSnapshot | SessionDeleted | Ack | AuthAck | SessionOpenAck | SessionListAck | SessionRenameAck | SessionExportAck | ImageOffsetAck | ImageReadyAck | TurnSubmitAck | MemoryAddAck | MemoryListAck | MemoryRemoveAck | SessionEvent;
+export type ServerFrame = Hello | Pong | Error | SessionSnapshot | SessionDeleted | LimitsUpdated | Ack | AuthAck | SessionOpenAck | SessionListAck | SessionRenameAck | SessionExportAck | ImageOffsetAck | ImageReadyAck | TurnSubmitAck | MemoryAddAck | MemoryListAck | MemoryRemoveAck | SessionEvent;
 
 /** Any ack. */
 export type AnyAck = Ack | AuthAck | SessionOpenAck | SessionListAck | SessionRenameAck | SessionExportAck | ImageOffsetAck | ImageReadyAck | TurnSubmitAck | MemoryAddAck | MemoryListAck | MemoryRemoveAck;

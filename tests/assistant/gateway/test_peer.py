@@ -19,17 +19,21 @@ from assistant.bootstrap import load_prompts
 from assistant.client import Client, ServerRefused
 from assistant.domain.access import Scope
 from assistant.domain.errors import Unavailable
+from assistant.domain.limits import UNLIMITED
 from assistant.gateway import live as live_module
 from assistant.gateway import peer as peer_module
+from assistant.gateway.addresses import Addresses
 from assistant.gateway.assets import Assets
 from assistant.gateway.auth import Authenticator
 from assistant.gateway.http import HttpRequests
 from assistant.gateway.live import LiveSockets
 from assistant.gateway.peer import MOST_OPEN_SESSIONS, Peer
+from assistant.gateway.presence import Presence
 from assistant.gateway.server import listening
 from assistant.gateway.wire import SUBPROTOCOL, Chunk
 from assistant.images import ImageLimits
 from assistant.service.keys import Keys
+from assistant.service.limits import Limits
 from assistant.service.memories import Memories
 from assistant.service.sessions import Sessions
 from assistant.service.submissions import Submissions
@@ -40,6 +44,7 @@ from tests.assistant.fakes import (
     FakeConversations,
     FakeHealth,
     FakeKeys,
+    FakeLimits,
     FakeMemories,
     FakePictures,
     FixedClock,
@@ -59,6 +64,7 @@ class Gateway:
         self.conversations = FakeConversations(question("hi"), answer("A cat."))
         self.pictures = FakePictures()
         self.memories = FakeMemories()
+        self.limits = FakeLimits()
         self.health = FakeHealth()
         self.keys = FakeKeys()
         self.clock = FixedClock()
@@ -67,7 +73,9 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
-        submissions = Submissions(self.conversations, self.pictures, all_tools(load_prompts()))
+        limits = Limits(self.limits, UNLIMITED)
+        presence = Presence(limits)
+        submissions = Submissions(self.conversations, self.pictures, all_tools(load_prompts()), limits)
         taught = Memories(self.memories, self.pictures, FixedClock())
         kept = Sessions(self.conversations, self.pictures, self.memories)
         door = Authenticator(self.keys, self.clock)
@@ -75,12 +83,22 @@ class Gateway:
 
         def make_peer(socket: Any) -> Peer:
             return Peer(
-                socket, self.conversations, self.pictures, submissions, taught, kept, ImageLimits(), door, self.live
+                socket,
+                self.conversations,
+                self.pictures,
+                submissions,
+                taught,
+                kept,
+                ImageLimits(),
+                door,
+                self.live,
+                limits,
+                presence,
             )
 
         watching = asyncio.create_task(self.live.watch())
         try:
-            async with listening("127.0.0.1", 0, requests, make_peer) as self.port:
+            async with presence.running(), listening("127.0.0.1", 0, requests, make_peer, Addresses()) as self.port:
                 yield self
         finally:
             watching.cancel()
@@ -466,7 +484,7 @@ async def test_a_bad_picture_does_not_end_the_connection(gateway: Gateway, data:
 
 async def test_an_absurd_size_does_not_end_the_connection(gateway: Gateway) -> None:
     async with gateway.client() as client:
-        refused = await client.command("image.begin", upload_id=str(uuid4()), sha256="0" * 64, bytes=10**400)
+        refused = await client.command("image.begin", upload_id=str(uuid4()), sha256="0" * 64, bytes=10**35)
         assert refused["code"] == "image_too_large"
 
 

@@ -4,13 +4,16 @@ import pytest
 
 from assistant.bootstrap import load_prompts
 from assistant.domain.errors import AssistantError, Conflict, NotFound
+from assistant.domain.limits import Allowance, Allowances
 from assistant.domain.messages import ImagePart, TextPart, ToolCallPart
 from assistant.domain.turns import TurnOptions
 from assistant.ports.conversations import Accepted
+from assistant.service.limits import Limits
 from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES, Submissions
 from assistant.tools import all_tools
-from tests.assistant.fakes import OWNER, FakeConversations, FakePictures, question
+from tests.assistant.fakes import OWNER, FakeConversations, FakeLimits, FakePictures, question
 
+ALLOWED = Allowances({"turns": Allowance(10, 60.0), "tokens": Allowance(10_000, 3600.0)})
 MANY = tuple(f"i_{number}" for number in range(MOST_PICTURES + 1))
 
 
@@ -20,7 +23,10 @@ class House:
     def __init__(self) -> None:
         self.conversations = FakeConversations()
         self.conversations.add("s_1")
-        self.submissions = Submissions(self.conversations, FakePictures(*MANY), all_tools(load_prompts()))
+        self.limits = FakeLimits()
+        self.submissions = Submissions(
+            self.conversations, FakePictures(*MANY), all_tools(load_prompts()), Limits(self.limits, ALLOWED)
+        )
 
     async def accept(self, session_id: str = "s_1", owner: str = OWNER, **changes: Any) -> Accepted:
         fields: dict[str, Any] = {

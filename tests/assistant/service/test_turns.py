@@ -24,6 +24,7 @@ from tests.assistant.fakes import (
     OWNER,
     FakeConversations,
     FakeEngine,
+    FakeLimits,
     FakeMemories,
     FakePictures,
     FakeQueue,
@@ -52,8 +53,17 @@ class House:
         self.conversations = FakeConversations(*(history or (question(),)))
         self.pictures = pictures or FakePictures("i_1", "i_2")
         self.memories = FakeMemories()
+        self.limits = FakeLimits()
         self.runner = TurnRunner(
-            engine, self.conversations, self.queue, self.pictures, self.memories, TOOLS, PROMPTS, FixedClock()
+            engine,
+            self.conversations,
+            self.queue,
+            self.pictures,
+            self.memories,
+            self.limits,
+            TOOLS,
+            PROMPTS,
+            FixedClock(),
         )
 
     async def run(self, **changes: Any) -> FakeQueue:

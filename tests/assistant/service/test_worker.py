@@ -17,6 +17,7 @@ from assistant.tools import all_tools
 from tests.assistant.fakes import (
     FakeConversations,
     FakeEngine,
+    FakeLimits,
     FakeMemories,
     FakePictures,
     FakeQueue,
@@ -118,7 +119,15 @@ async def test_a_turn_that_breaks_does_not_log_what_the_user_said(
     prompts = load_prompts()
     tools = all_tools(prompts)
     runner = TurnRunner(
-        FakeEngine(), conversations, queue, FakePictures(), FakeMemories(), tools, prompts, FixedClock()
+        FakeEngine(),
+        conversations,
+        queue,
+        FakePictures(),
+        FakeMemories(),
+        FakeLimits(),
+        tools,
+        prompts,
+        FixedClock(),
     )
     queue.claims.put_nowait(claim())
     with caplog.at_level(logging.DEBUG):
