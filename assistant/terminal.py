@@ -94,7 +94,7 @@ async def _told(client: Client, session: Session, line: str, pictures: list[str]
     try:
         return await _taught(client, session, line, pictures) or await _kept(client, session, line)
     except (InvalidRequest, ServerRefused) as error:
-        _note(error.message, "red")
+        _note(str(error), "red")
         return True
 
 

@@ -8,10 +8,11 @@ import itertools
 import json
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from assistant.client.errors import ClientError, ServerRefused
 from assistant.gateway.wire import CLOSE_REVOKED, SUBPROTOCOL
@@ -58,6 +59,8 @@ class Link:
                 close_timeout=CLOSE_SECONDS,
                 logger=_frames,
             )
+        except InvalidStatus as error:
+            raise _turned_away(url, error) from error
         except (OSError, WebSocketException, ValueError) as error:  # ValueError: of a URL that is none
             raise ClientError(f"No assistant answers at {url}: {error}") from error
         link = cls(socket, on_event)
@@ -159,6 +162,18 @@ def _limits(url: str, hello: dict[str, Any]) -> dict[str, Any]:
     if hello.get("type") != "hello" or not isinstance(limits, dict):
         raise ClientError(f"{url} does not speak the protocol of this client.")
     return limits
+
+
+def _turned_away(url: str, error: InvalidStatus) -> ClientError:
+    """What an answer in place of a handshake means: 429 is too many connections from here (RFC 6585)."""
+    if error.response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+        return ClientError(f"No assistant answers at {url}: {error}")
+    after = error.response.headers.get("Retry-After", "")
+    return ServerRefused(
+        "too_many_connections",
+        "The server has as many connections from this address as it takes. Close some.",
+        float(after) if after.isdecimal() else 1.0,
+    )
 
 
 def _refusal(frame: dict[str, Any]) -> ServerRefused:

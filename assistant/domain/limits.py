@@ -14,10 +14,10 @@ Resource = Literal["turns", "tokens", "pixels", "bytes"]
 """What a bucket holds: turns begun, tokens generated, pixels of pictures taken in, bytes of pictures sent."""
 
 _WORDS: dict[Resource, tuple[str, str]] = {
-    "turns": ("messages", "Send this one"),
-    "tokens": ("generated tokens", "Send this message, or one with a smaller max_tokens,"),
-    "pixels": ("pixels of pictures", "Send this picture, or a smaller one,"),
-    "bytes": ("bytes of pictures", "Send this picture, or a smaller one,"),
+    "turns": ("messages", "Send this one in"),
+    "tokens": ("generated tokens", "Ask for a shorter answer (max_tokens), or send this message in"),
+    "pixels": ("pixels of pictures", "Send a smaller picture, or this one in"),
+    "bytes": ("bytes of pictures", "Send a smaller picture, or this one in"),
 }
 
 
@@ -54,7 +54,7 @@ def exhausted(resource: Resource, retry_after: float) -> LimitReached:
     noun, again = _WORDS[resource]
     return LimitReached(
         f"{resource}_exhausted",
-        f"You have used up your {noun} for now. {again} in {duration(retry_after)}.",
+        f"You have used up your {noun} for now. {again} {duration(retry_after)}.",
         retry_after=retry_after,
     )
 

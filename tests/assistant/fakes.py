@@ -210,6 +210,7 @@ class FakeConversations(ConversationStore):
         self.log: dict[str, list[LogEntry]] = {}
         self.said = list(messages)
         self.submitted: list[Submission] = []
+        self.turn_ids: list[str | None] = []
         self.cancelled: list[tuple[str, str, int]] = []
         self.turns: set[str] = set()
         self.epoch = epoch
@@ -252,6 +253,7 @@ class FakeConversations(ConversationStore):
         if (before := await self.accepted(owner, session_id, submission)) is not None:
             return before
         self.submitted.append(submission)
+        self.turn_ids.append(turn_id)
         turn_id = f"t_{len(self.submitted)}"
         self.turns.add(turn_id)
         return Accepted(turn_id, f"m_{len(self.submitted)}", duplicate=False)

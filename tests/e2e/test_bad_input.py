@@ -65,6 +65,14 @@ async def test_a_bad_picture_is_refused_by_name(server: Server, data: Path, name
     assert not (data / "pictures").exists(), "something was stored"
 
 
+def called(arguments: str) -> str:
+    """A message with a tool that is called with this."""
+    return (
+        '{"type":"turn.submit","id":"7","session_id":"s_x","client_message_id":"c","text":"hi",'
+        f'"tool":{{"name":"caption","arguments":{arguments}}}}}'
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "code", "command_id"),
     [
@@ -84,6 +92,18 @@ async def test_a_bad_picture_is_refused_by_name(server: Server, data: Path, name
         ('{"type":"image.end","id":"7","upload_id":"1b4e28ba-2fa1-11d2-883f-0016d3cca427"}', "upload_unknown", "7"),
         ('{"type":"auth","id":"7"}', "already_authenticated", "7"),
         ('{"type":"ping","id":"7","extra":1}', "invalid_command", "7"),
+        (called('{"a":' + "[" * 20 + "]" * 20 + "}"), "frame_too_deep", "7"),
+        (called("[" * 400_000), "frame_too_deep", None),
+        (called('{"a":' * 60_000 + "1" + "}" * 60_000), "frame_too_deep", None),
+        (called(json.dumps({str(number): 1 for number in range(60_000)})), "frame_too_wide", "7"),
+        (called('{"a":NaN}'), "malformed_json", "7"),
+        (called('{"a":-Infinity}'), "malformed_json", "7"),
+        (called('{"a":1e999}'), "invalid_command", "7"),
+        (called('{"a":' + "9" * 5000 + "}"), "number_too_long", None),
+        (called('{"a":"\\ud800"}'), "malformed_json", None),
+        (called('{"\\udc00":1}'), "malformed_json", None),
+        ('{"type":"turn.cancel","id":"7","turn_id":"t","seen_chars":' + "9" * 30 + "}", "invalid_command", "7"),
+        ("\x00" * 1000, "malformed_json", None),
     ],
 )
 async def test_a_bad_command_gets_its_error(server: Server, text: str, code: str, command_id: str | None) -> None:

@@ -13,6 +13,7 @@ import { readJson, remember } from "./memory";
 import { ANONYMOUS, type Command, type SessionEvent } from "./protocol";
 import { memoryCommands, memoryWords } from "./taught";
 import { FileRefused, upload } from "./upload";
+import { withTime } from "./waiting";
 
 export interface Attachment {
   key: string;
@@ -95,9 +96,9 @@ export class Chat {
       },
       onEvent: (event) => this.received(event),
       onDeleted: () => this.deleted(),
-      onProblem: ({ code, message }) => {
+      onProblem: ({ code, message, retry_after }) => {
         // A refused picture is told beside it, by the answer to image.end.
-        if (!code.startsWith("image_") && !code.startsWith("upload_")) this.notify(message);
+        if (!code.startsWith("image_") && !code.startsWith("upload_")) this.notify(withTime(message, retry_after));
       },
       ...overrides,
     });
@@ -453,8 +454,7 @@ function spoken({ status, text, error }: AnswerEntry): string {
 }
 
 export function words(error: unknown): string {
-  if (error instanceof CommandError && error.retryAfter !== null)
-    return `${error.message} Try again in ${Math.ceil(error.retryAfter)} s.`;
-  if (error instanceof CommandError || error instanceof FileRefused) return error.message;
+  if (error instanceof CommandError) return withTime(error.message, error.retryAfter);
+  if (error instanceof FileRefused) return error.message;
   return "This file could not be read."; // The rest is the browser's: the file moved, or may not be read.
 }

@@ -21,6 +21,8 @@ import {
   SUBPROTOCOL,
 } from "./protocol";
 
+import { withTime } from "./waiting";
+
 export interface Status {
   state: "connecting" | "ready" | "offline";
   /** Why it is offline, in words for the user. */
@@ -281,7 +283,7 @@ export class Connection {
     const { retryAfter, code } = error as CommandError;
     if (retryAfter === null) return this.halt(error.message, code.startsWith("auth_"));
     this.drop();
-    this.retry(retryAfter * 1000, error.message);
+    this.retry(retryAfter * 1000, withTime(error.message, retryAfter));
   }
 
   // -- outgoing

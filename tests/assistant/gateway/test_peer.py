@@ -19,7 +19,7 @@ from assistant.bootstrap import load_prompts
 from assistant.client import Client, ServerRefused
 from assistant.domain.access import Scope
 from assistant.domain.errors import Unavailable
-from assistant.domain.limits import UNLIMITED
+from assistant.domain.limits import UNLIMITED, Allowance, Allowances, Standing, exhausted
 from assistant.gateway import live as live_module
 from assistant.gateway import peer as peer_module
 from assistant.gateway.addresses import Addresses
@@ -60,7 +60,10 @@ AWAY = Unavailable("unavailable", "The store does not answer now. Try again.", r
 class Gateway:
     """A gateway over fakes, on a port of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowances: Allowances = UNLIMITED, addresses: Addresses | None = None, pace: float = 0) -> None:
+        self.allowances = allowances
+        self.addresses = addresses or Addresses()
+        self.pace = pace
         self.conversations = FakeConversations(question("hi"), answer("A cat."))
         self.pictures = FakePictures()
         self.memories = FakeMemories()
@@ -73,7 +76,7 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
-        limits = Limits(self.limits, UNLIMITED)
+        limits = Limits(self.limits, self.allowances)
         presence = Presence(limits)
         submissions = Submissions(self.conversations, self.pictures, all_tools(load_prompts()), limits)
         taught = Memories(self.memories, self.pictures, FixedClock())
@@ -94,11 +97,12 @@ class Gateway:
                 self.live,
                 limits,
                 presence,
+                self.pace,
             )
 
         watching = asyncio.create_task(self.live.watch())
         try:
-            async with presence.running(), listening("127.0.0.1", 0, requests, make_peer, Addresses()) as self.port:
+            async with presence.running(), listening("127.0.0.1", 0, requests, make_peer, self.addresses) as self.port:
                 yield self
         finally:
             watching.cancel()
@@ -773,3 +777,72 @@ async def test_no_token_is_in_any_log(gateway: Gateway, caplog: pytest.LogCaptur
                 async with Client(url, token=bad):
                     pass
     assert token[:40] not in caplog.text
+
+
+# --- Limits ---------------------------------------------------------------------------------------------------------
+
+ALLOWED = Allowances({"turns": Allowance(10, 60.0), "pixels": Allowance(10**6, 60.0)}, sockets=1)
+
+
+async def test_auth_says_what_is_left_and_news_follow() -> None:
+    house = Gateway(ALLOWED)
+    house.limits.left = Standing({"turns": 10}, {"turns": 0.0})
+    async with house.running(), house.client(auth=False) as client:
+        ack = await client.command("auth")
+        assert (ack["remaining"], ack["reset"]) == ({"turns": 10}, {"turns": 0.0})
+        house.limits.left = Standing({"turns": 5}, {"turns": 30.0})
+        house.limits.bell.rung.set()
+        assert await client.receive() == {
+            "type": "limits.updated",
+            "remaining": {"turns": 5},
+            "reset": {"turns": 30.0},
+        }
+
+
+async def test_a_socket_too_many_is_told_when_to_come_back_and_closed_as_busy() -> None:
+    async with Gateway(ALLOWED).running() as house, house.client(), house.client(auth=False) as second:
+        refused = await second.command("auth")
+        assert (refused["code"], refused["retry_after"]) == ("too_many_sockets", 5.0)
+        assert await closed(second) == 1013
+
+
+async def test_a_refused_message_has_its_time_and_the_socket_goes_on() -> None:
+    async with Gateway(ALLOWED).running() as house, house.client() as client:
+        session = (await client.command("session.open"))["session_id"]
+        house.limits.error = exhausted("turns", 12.5)
+        message = {"session_id": session, "client_message_id": "c-1", "text": "hi"}
+        refused = await client.command("turn.submit", **message)
+        assert (refused["code"], refused["retry_after"]) == ("turns_exhausted", 12.5)
+        assert not house.conversations.submitted
+        house.limits.error = None
+        assert (await client.command("turn.submit", **message))["type"] == "ack"
+
+
+async def test_a_picture_is_refused_before_its_bytes_and_its_place_is_free_again() -> None:
+    data = pictures.jpeg()
+    digest = hashlib.sha256(data).hexdigest()
+    async with Gateway(ALLOWED).running() as house, house.client() as client:
+        begin = {"sha256": digest, "bytes": len(data), "mime": "image/jpeg"}
+        house.limits.error = exhausted("bytes", 3.0)
+        for _ in range(6):
+            refused = await client.command("image.begin", upload_id=str(uuid4()), **begin)
+            assert (refused["code"], refused["retry_after"]) == ("bytes_exhausted", 3.0)
+        house.limits.error = None
+        upload_id = uuid4()
+        assert (await client.command("image.begin", upload_id=str(upload_id), **begin))["offset"] == 0
+        await client.socket.send(Chunk.pack(upload_id, 0, data))
+        ready = await client.command("image.end", upload_id=str(upload_id))
+        taken = [amounts for amounts, _ in house.limits.taken]
+        assert taken == [
+            {"bytes": len(data), "pixels": 1},
+            {"pixels": ready["width"] * ready["height"] - 1},
+        ]
+
+
+async def test_frames_that_come_too_fast_are_all_answered_in_order() -> None:
+    async with Gateway(pace=100).running() as house, house.client() as client:
+        start = asyncio.get_running_loop().time()
+        for number in range(250):
+            await client.socket.send(json.dumps({"type": "ping", "id": str(number)}))
+        assert [(await client.receive())["id"] for _ in range(250)] == [str(number) for number in range(250)]
+        assert asyncio.get_running_loop().time() - start > 0.3, "the pace was not kept"

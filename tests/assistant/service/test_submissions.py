@@ -3,12 +3,12 @@ from typing import Any
 import pytest
 
 from assistant.bootstrap import load_prompts
-from assistant.domain.errors import AssistantError, Conflict, NotFound
-from assistant.domain.limits import Allowance, Allowances
+from assistant.domain.errors import AssistantError, Conflict, LimitReached, NotFound, Unavailable
+from assistant.domain.limits import Allowance, Allowances, exhausted
 from assistant.domain.messages import ImagePart, TextPart, ToolCallPart
 from assistant.domain.turns import TurnOptions
 from assistant.ports.conversations import Accepted
-from assistant.service.limits import Limits
+from assistant.service.limits import DEFAULT_TOKENS, Limits
 from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES, Submissions
 from assistant.tools import all_tools
 from tests.assistant.fakes import OWNER, FakeConversations, FakeLimits, FakePictures, question
@@ -158,3 +158,77 @@ async def test_a_message_is_answered_again_by_its_name_or_that_of_its_answer(hou
     with pytest.raises(NotFound) as refused:
         await house.submissions.regenerate(OWNER, "s_1", "m_2", client_message_id="c9", options=TurnOptions())
     assert refused.value.code == "message_not_found"
+
+
+# --- Limits ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_turn_and_its_tokens_are_taken_before_it_is_promised(house: House) -> None:
+    accepted = await house.accept(text="x", options=TurnOptions(max_tokens=40))
+    [(amounts, turn)] = house.limits.taken
+    assert amounts == {"turns": 1, "tokens": 40}
+    assert turn is not None
+    assert (turn.tokens, house.conversations.turn_ids) == (40, [turn.turn_id])
+    assert not house.limits.settled
+    assert not accepted.duplicate
+
+
+async def test_an_answer_without_a_bound_takes_the_usual(house: House) -> None:
+    await house.accept(text="x")
+    assert house.limits.taken[0][0]["tokens"] == DEFAULT_TOKENS
+
+
+async def test_what_is_refused_is_not_promised(house: House) -> None:
+    house.limits.error = exhausted("tokens", 12.0)
+    with pytest.raises(LimitReached) as refused:
+        await house.accept(text="x")
+    assert (refused.value.code, refused.value.retry_after) == ("tokens_exhausted", 12.0)
+    assert not house.conversations.submitted
+
+
+async def test_a_message_that_was_accepted_before_is_accepted_again_whatever_the_limits(house: House) -> None:
+    first = await house.accept(text="x")
+    house.limits.error = exhausted("turns", 12.0)
+    again = await house.accept(text="x")
+    assert (again.turn_id, again.duplicate) == (first.turn_id, True)
+    with pytest.raises(Conflict):
+        await house.accept(text="y")
+    with pytest.raises(NotFound):
+        await house.accept(text="x", session_id="s_nobody")
+
+
+async def test_a_duplicate_and_a_refused_message_cost_nothing(house: House) -> None:
+    await house.accept(text="x")
+    await house.accept(text="x")
+    with pytest.raises(Conflict):
+        await house.accept(text="y")
+    for (_, turn), settled in zip(house.limits.taken[1:], house.limits.settled, strict=True):
+        assert turn is not None
+        assert settled == (turn.turn_id, 0, True)
+
+
+async def test_what_may_have_been_accepted_is_not_given_back(house: House) -> None:
+    house.conversations.error = Unavailable("unavailable", "away", retry_after=1.0)
+    with pytest.raises(Unavailable):
+        await house.accept(text="x")
+    assert len(house.limits.taken) == 1
+    assert not house.limits.settled
+
+
+async def test_an_answer_made_again_takes_as_a_message_does(house: House) -> None:
+    house.conversations.said = [question()]
+
+    async def again(name: str) -> Accepted:
+        return await house.submissions.regenerate(
+            OWNER, "s_1", "m_user1", client_message_id=name, options=TurnOptions(max_tokens=40)
+        )
+
+    await again("c1")
+    [(amounts, turn)] = house.limits.taken
+    assert amounts == {"turns": 1, "tokens": 40}
+    assert turn is not None
+    assert house.conversations.turn_ids == [turn.turn_id]
+    house.limits.error = exhausted("turns", 3.0)
+    with pytest.raises(LimitReached):
+        await again("c2")
+    assert len(house.conversations.submitted) == 1

@@ -570,3 +570,28 @@ async def test_nothing_is_said_of_it_where_no_picture_was_looked_at() -> None:
     await Memories(house.memories, house.pictures, FixedClock()).add(OWNER, "i_1", "our dog Rex", None)
     house.memories.made = dict.fromkeys(house.memories.kept, Style("another", b""))
     assert (await house.run(turn_id="t_2")).last.notes is None
+
+
+async def test_what_was_generated_is_settled_before_the_end_is_told() -> None:
+    house = House(FakeEngine(*words("abc"), end()))
+    order: list[str] = []
+
+    async def before_finish() -> None:
+        order.extend(turn for turn, _, _ in house.limits.settled)
+
+    house.queue.before_finish = before_finish
+    await house.run()
+    assert order == ["t_1"]
+    assert house.limits.settled == [("t_1", 3, False)]
+
+
+async def test_an_answer_that_broke_off_is_settled_by_what_came() -> None:
+    house = House(FakeEngine(*words("ab"), EngineError("broken", "It broke.")))
+    await house.run()
+    assert house.limits.settled == [("t_1", 2, False)]
+
+
+async def test_limits_that_are_away_keep_no_answer_back() -> None:
+    house = House(FakeEngine(*words("abc"), end()))
+    house.limits.error = Unavailable("unavailable", "away")
+    assert (await house.run()).status == "completed"
