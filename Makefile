@@ -5,7 +5,7 @@ SETUP := @scripts/setup
 export PYTHON
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test coverage lint format lock train bench turns faults experiments comparisons protocol setup clean
+.PHONY: help run test coverage lint format lock train bench turns crowd faults experiments comparisons protocol setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: setup ## measure the engine beside its peers and write benchmarks/results
 
 turns: setup ## time turns through the websocket
 	$(BIN)/python benchmarks/turn.py $(ARGS)
+
+crowd: setup ## measure many and slow clients and write benchmarks/crowd.md
+	$(BIN)/python -m benchmarks.crowd $(ARGS)
 
 faults: ## kill parts of the service hundreds of times and write docs/faults.md (half an hour)
 	$(SETUP) test

@@ -79,7 +79,10 @@ class ClientSocket(ServerConnection):
         self._known = False
 
     def known(self) -> None:
-        """Somebody has authenticated on it."""
+        """Somebody has authenticated on it: the headers of the handshake, 4 KB a connection, are needed no more."""
+        if self.request is not None and self.response is not None:
+            self.request.headers.clear()
+            self.response.headers.clear()
         if self._place is not None and not self._known:
             self._known = True
             self.addresses.known(self._place)

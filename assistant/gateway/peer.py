@@ -73,6 +73,10 @@ SEND_SECONDS = 10.0
 DISMISS_SECONDS = 1.0
 """A client that is let go for good has so long to answer the close."""
 MOST_OPEN_SESSIONS = 32
+FIRST_READ, MOST_READ = 2, 500
+"""Events that are read at once: few at first, for each may be long; then as many as make up ``READ_CHARACTERS``."""
+READ_CHARACTERS = 64 * 1024
+"""What is held for a client that reads slowly."""
 
 
 class Peer:
@@ -113,6 +117,9 @@ class Peer:
         """The close code of whoever is not let in."""
         self._ack_first = asyncio.Lock()
         """Held from carrying a command out to its ack, so that no event of it overtakes the ack."""
+
+        self._catching_up = asyncio.Lock()
+        """Held while events wait to be sent that were read from the log: of one session at a time."""
 
     async def run(self) -> None:
         """Serve the client until it goes."""
@@ -367,12 +374,15 @@ class Peer:
                 await self._send(SessionDeleted(session_id=session_id))
 
     async def _catch_up(self, session_id: str, after: int) -> int:
-        limit = 200
+        limit = FIRST_READ
         while True:
-            entries = await self._conversations.read(session_id, after, limit)
-            after = await self._send_entries(after, entries)
+            async with self._catching_up:
+                entries = await self._conversations.read(session_id, after, limit)
+                after = await self._send_entries(after, entries)
             if len(entries) < limit:
                 return after
+            size = sum(len(entry.json) for entry in entries)
+            limit = min(max(READ_CHARACTERS * len(entries) // size, 1), MOST_READ)
 
     async def _send_entries(self, after: int, entries: list[LogEntry]) -> int:
         async with self._ack_first:

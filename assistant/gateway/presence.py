@@ -32,6 +32,9 @@ class _Present:
         self.tell: set[Tell] = set()
         self.news: asyncio.Task[None] | None = None
         self.told: Standing | None = None
+        self.lock = asyncio.Lock()
+        """Held while the count is written: the last one written is the last one that was true."""
+        self.written = 0
 
 
 class Presence:
@@ -51,7 +54,9 @@ class Presence:
         present = self._owners.setdefault(owner, _Present())
         present.tell.add(tell)
         try:
-            await self._limits.add_socket(owner, self._gateway, len(present.tell))
+            async with present.lock:
+                await self._limits.add_socket(owner, self._gateway, len(present.tell))
+                present.written = len(present.tell)
             standing = await self._limits.standing(owner)
         except BaseException:
             await self.leave(owner, tell)
@@ -68,12 +73,12 @@ class Presence:
         if present is None or tell not in present.tell:
             return
         present.tell.discard(tell)
-        if not present.tell:
+        with contextlib.suppress(AssistantError):  # the lease ends by itself
+            await self._hold(owner, present)
+        if not present.tell and self._owners.get(owner) is present and not present.lock.locked():
             del self._owners[owner]
             if present.news is not None:
                 present.news.cancel()
-        with contextlib.suppress(AssistantError):  # the lease ends by itself
-            await self._hold(owner)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -87,16 +92,19 @@ class Presence:
                 task.cancel()
             await asyncio.gather(renewal, *news, return_exceptions=True)
 
-    async def _hold(self, owner: str) -> None:
-        present = self._owners.get(owner)
-        await self._limits.keep_sockets(owner, self._gateway, len(present.tell) if present else 0)
+    async def _hold(self, owner: str, present: _Present, *, renew: bool = False) -> None:
+        async with present.lock:
+            count = len(present.tell)
+            if renew or count != present.written:  # many may have left while the lock was waited for
+                await self._limits.keep_sockets(owner, self._gateway, count)
+                present.written = count
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            for owner in list(self._owners):
+            for owner, present in list(self._owners.items()):
                 try:
-                    await self._hold(owner)
+                    await self._hold(owner, present, renew=True)
                 except AssistantError as error:  # the store is away
                     log.info("a lease of sockets is not renewed: %s", error.code)
 
