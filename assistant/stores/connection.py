@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, TypeVar, cast
 
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
@@ -25,7 +25,14 @@ BLOCK_SECONDS = 5.0
 """Longest block of a blocking read."""
 ANSWER_SECONDS = 15.0
 """A store that is silent for longer does not answer; lies well above the longest block."""
-MOST_CONNECTIONS = 512
+MOST_CONNECTIONS = 64
+"""Commands that are under way at the same time; others wait for them.
+
+Redis carries out one after another anyway, and each connection costs buffers: everybody coming back at once is then a
+matter of time, and not of memory or of errors.
+"""
+MOST_NODE_CONNECTIONS = 512
+"""To one node of a cluster, whose client does not wait for one of them."""
 _NO_NOTICES = MaintNotificationsConfig(enabled=False)
 """With them, redis-py gives out connections that are known to be closed: after a restart each would fail once."""
 
@@ -90,16 +97,18 @@ def connect(url: str, *, decode: bool = True) -> Redis:
     Args:
         decode: answers are text; otherwise bytes.
     """
-    return Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         url,
         decode_responses=decode,
         retry=Retry(NoBackoff(), 0),
         max_connections=MOST_CONNECTIONS,
+        timeout=None,
         socket_timeout=None,
         socket_connect_timeout=5.0,
         health_check_interval=15,
         maint_notifications_config=_NO_NOTICES,
     )
+    return Redis.from_pool(pool)
 
 
 async def open_client(url: str, *, decode: bool = True) -> Redis:
@@ -117,7 +126,7 @@ async def open_client(url: str, *, decode: bool = True) -> Redis:
             url,
             decode_responses=decode,
             retry=Retry(NoBackoff(), 0),
-            max_connections=MOST_CONNECTIONS,
+            max_connections=MOST_NODE_CONNECTIONS,
             socket_timeout=None,
             socket_connect_timeout=5.0,
             health_check_interval=15,
