@@ -73,8 +73,8 @@ SEND_SECONDS = 10.0
 DISMISS_SECONDS = 1.0
 """A client that is let go for good has so long to answer the close."""
 MOST_OPEN_SESSIONS = 32
-FIRST_READ, MOST_READ = 2, 500
-"""Events that are read at once: few at first, for each may be long; then as many as make up ``READ_CHARACTERS``."""
+FIRST_READ, MOST_READ = 2, 64
+"""Events that are read at once: few at first, for each may be long; then as many as may make up ``READ_CHARACTERS``."""
 READ_CHARACTERS = 64 * 1024
 """What is held for a client that reads slowly."""
 
@@ -382,7 +382,7 @@ class Peer:
             if len(entries) < limit:
                 return after
             size = sum(len(entry.json) for entry in entries)
-            limit = min(max(READ_CHARACTERS * len(entries) // size, 1), MOST_READ)
+            limit = max(min(READ_CHARACTERS * len(entries) // size, 2 * limit, MOST_READ), 1)
 
     async def _send_entries(self, after: int, entries: list[LogEntry]) -> int:
         async with self._ack_first:
