@@ -38,15 +38,15 @@ from assistant.stores import keys
 from assistant.stores.embedded import EmbeddedRedis
 
 KIB, MIB = 1024, 1024 * 1024
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 10.0
 """After the time that a slow client has."""
 AT_ONCE = 200
 """Connections that are opened at the same time where no storm is meant."""
 ADDRESSES = 8
 """Loopback addresses that connections come from, so that ports do not run out."""
 LONG_TEXT = "word " * 9600
-LONG_SESSIONS, LONG_MESSAGES = 24, 8
-"""Together 9 MB, more than the system takes for a socket that is not read."""
+LONG_SESSIONS, LONG_MESSAGES, ROUNDS = 4, 12, 5
+"""Asked for so often, together 11 MB: more than the system takes for a socket that is not read."""
 NO_LIMITS = [
     f"--{name}=0"
     for name in (
@@ -76,8 +76,8 @@ class House:
     async def sockets(self) -> int:
         """Authenticated connections that the gateway holds, by its lease."""
         async with Redis.from_url(self.redis_url, decode_responses=True) as redis:
-            leases: dict[str, str] = await redis.hgetall(keys.sockets(ANONYMOUS_OWNER))
-        return sum(int(lease.split()[0]) for lease in leases.values())
+            leases = await redis.hvals(keys.sockets(ANONYMOUS_OWNER))
+        return sum(int(str(lease).split()[0]) for lease in leases)
 
 
 @contextlib.asynccontextmanager
@@ -227,14 +227,23 @@ async def slow(house: House, count: int, normal: int, seconds: float) -> Slow:
     asked = time.monotonic()
     for client in mute:
         client.transport.pause_reading()
-        for session in sessions:
-            await client.send(json.dumps({"type": "session.open", "id": "more", "session_id": session}))
+    asking = asyncio.gather(*(_ask_for_much(client, sessions) for client in mute))
     beside = await _normal(house, normal, seconds)
+    await asking
     await asyncio.sleep(max(asked + SEND_SECONDS + GRACE_SECONDS - time.monotonic(), 0))
     gone = held - await house.sockets()
     watching.cancel()
     await leave([*mute])
     return Slow(count, percentile(alone, 99), percentile(beside, 99), most, gone)
+
+
+async def _ask_for_much(client: ClientConnection, sessions: list[str]) -> None:
+    """Have long conversations sent again and again, and read none of them."""
+    with contextlib.suppress(ConnectionClosed, OSError):
+        for _ in range(ROUNDS):
+            for session in sessions:
+                await client.send(json.dumps({"type": "session.open", "id": "more", "session_id": session}))
+            await asyncio.sleep(0.5)
 
 
 async def _long_conversations(house: House) -> list[str]:
@@ -458,7 +467,7 @@ async def measure(asked: argparse.Namespace) -> str:
     async with running(20.0, *NO_LIMITS) as house:
         print("idle connections", flush=True)
         idles = await idle(house, asked.idle, asked.hold)
-    async with running(20.0, *NO_LIMITS) as house:
+    async with running(5.0, *NO_LIMITS) as house:
         print("clients that do not read", flush=True)
         slows = await slow(house, asked.slow, asked.normal, asked.seconds)
         print("reconnects", flush=True)
