@@ -45,8 +45,8 @@ AT_ONCE = 200
 ADDRESSES = 8
 """Loopback addresses that connections come from, so that ports do not run out."""
 LONG_TEXT = "word " * 9600
-LONG_SESSIONS, LONG_MESSAGES, ROUNDS = 4, 12, 5
-"""Asked for so often, together 11 MB: more than the system takes for a socket that is not read."""
+LONG_SESSIONS, LONG_MESSAGES, ROUNDS = 4, 8, 2
+"""Asked for so often, together 3 MB: more than the system takes for a socket that is not read."""
 NO_LIMITS = [
     f"--{name}=0"
     for name in (

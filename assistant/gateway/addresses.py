@@ -5,6 +5,7 @@ Counts are this gateway's own, so that they hold while the store is away and end
 
 import asyncio
 import ipaddress
+import socket
 from collections import Counter
 from typing import Any, ClassVar
 
@@ -13,6 +14,8 @@ from websockets.asyncio.server import ServerConnection
 REFUSE_SECONDS = 2.0
 """So long may a client that is turned away take to ask for something; then it is cut off without an answer."""
 RETRY_SECONDS = 5
+SEND_BUFFER = 256 * 1024
+"""Bytes that the system keeps for a client that does not read; by itself it would take megabytes."""
 _BODY = b"Too many connections from this address. Close some, or try again in %d s.\n" % RETRY_SECONDS
 _REFUSAL = (
     b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -95,6 +98,8 @@ class ClientSocket(ServerConnection):
             transport.set_protocol(_Refusing(transport))
             return
         self._place = place
+        if isinstance(peer, tuple):
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
