@@ -149,7 +149,7 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
     addresses = Addresses(settings.sockets_per_address, settings.unknown_per_address)
     submissions = Submissions(stores.conversations, stores.pictures, tools, owner_limits)
     taught = Memories(stores.memories, stores.pictures, SystemClock())
-    kept = Sessions(stores.conversations, stores.pictures, stores.memories, seen)
+    kept = Sessions(stores.conversations, stores.pictures, stores.memories, owner_limits, seen)
     limits = ImageLimits()
     assets = Assets(Path(str(files("assistant"))) / "web" / "dist")
     door = Authenticator(

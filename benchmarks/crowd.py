@@ -31,7 +31,7 @@ from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from assistant.gateway.auth import ANONYMOUS_OWNER
+from assistant.domain.access import ANONYMOUS
 from assistant.gateway.peer import SEND_SECONDS
 from assistant.gateway.wire import SUBPROTOCOL
 from assistant.stores import keys
@@ -76,7 +76,7 @@ class House:
     async def sockets(self) -> int:
         """Authenticated connections that the gateway holds, by its lease."""
         async with Redis.from_url(self.redis_url, decode_responses=True) as redis:
-            leases = await redis.hvals(keys.sockets(ANONYMOUS_OWNER))
+            leases = await redis.hvals(keys.sockets(ANONYMOUS))
         return sum(int(str(lease).split()[0]) for lease in leases)
 
 

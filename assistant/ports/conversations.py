@@ -38,6 +38,14 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """Turns of a deleted conversation that had not ended: those that a worker had begun, and those that waited."""
+
+    begun: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All that lasts of a conversation."""
 
@@ -94,7 +102,7 @@ class ConversationStore(Protocol):
     async def rename(self, owner: str, session_id: str, title: str) -> None:
         """Give a conversation a title. Whoever follows it is told by ``session.updated``."""
 
-    async def delete(self, owner: str, session_id: str) -> None:
+    async def delete(self, owner: str, session_id: str) -> Dropped:
         """Delete all that is kept of a conversation. A turn that runs is stopped, and can write no more."""
 
     async def cancel(self, owner: str, session_id: str, turn_id: str, seen_chars: int) -> None:

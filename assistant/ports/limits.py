@@ -33,13 +33,14 @@ class LimitStore(Protocol):
             LimitReached: one of them holds too little. ``retry_after`` is when all of them will hold enough.
         """
 
-    async def settle(self, owner: str, turn_id: str, tokens: int, *, refund: bool = False) -> None:
+    async def settle(self, owner: str, turn_id: str, tokens: int | None, *, refund: bool = False) -> None:
         """A turn has ended, and this is what it generated; what was taken in advance beyond that is given back.
 
         Once: settled again, nothing happens. A turn that nobody settles stops counting as running after an hour, and
         its tokens come back as all do.
 
         Args:
+            tokens: None, where nobody can say it, is as many as were taken in advance.
             refund: it never began: the turn itself is given back too.
         """
 

@@ -1,11 +1,14 @@
 """What is taken of an owner's allowance, and when: a turn before it is promised, a picture before it is kept."""
 
+import logging
 from contextlib import AbstractAsyncContextManager
 
+from assistant.domain.errors import Unavailable
 from assistant.domain.limits import Allowances, Standing
-from assistant.ports.conversations import Bell
+from assistant.ports.conversations import Bell, Dropped
 from assistant.ports.limits import LimitStore, Turn
 
+log = logging.getLogger(__name__)
 DEFAULT_TOKENS = 512
 """Taken in advance for an answer whose length nobody bounded; the difference is settled at its end."""
 
@@ -25,6 +28,19 @@ class Limits:
     async def undo_turn(self, owner: str, turn_id: str) -> None:
         """Give back what ``begin_turn`` took: the turn was not accepted, or had been before."""
         await self._store.settle(owner, turn_id, 0, refund=True)
+
+    async def drop_turns(self, owner: str, dropped: Dropped) -> None:
+        """Count turns no longer whose conversation is gone: their workers may not come to it.
+
+        Of one that had begun nobody knows what it generated, and what was taken stays so; the others are given back.
+        """
+        try:
+            for turn_id in dropped.begun:
+                await self._store.settle(owner, turn_id, None)
+            for turn_id in dropped.waiting:
+                await self._store.settle(owner, turn_id, 0, refund=True)
+        except Unavailable:
+            log.warning("turns of a deleted conversation are not settled")  # they come back by themselves
 
     async def begin_picture(self, owner: str, size: int) -> None:
         """Take the bytes of a picture before they are sent, and a pixel: where none is left, none need be sent.

@@ -11,6 +11,7 @@ from assistant.ports.conversations import ConversationStore, Record
 from assistant.ports.memories import MemoryStore
 from assistant.ports.pictures import PictureStore, Seen, StoredPicture
 from assistant.service.export import as_json, as_markdown, messages_of
+from assistant.service.limits import Limits
 
 PART_CHARACTERS = 150_000
 """Of an export. Written as JSON, a character takes at most six bytes, and a frame is not to be larger than 1 MiB."""
@@ -36,11 +37,13 @@ class Sessions:
         conversations: ConversationStore,
         pictures: PictureStore,
         memories: MemoryStore,
+        limits: Limits,
         seen: Seen | None = None,
     ) -> None:
         self._conversations = conversations
         self._pictures = pictures
         self._memories = memories
+        self._limits = limits
         self._seen = seen
 
     async def page(self, owner: str, before: str | None, limit: int) -> SessionPage:
@@ -75,7 +78,8 @@ class Sessions:
         """
         await self._conversations.head(owner, session_id)
         gone = await self._release(owner, session_id)
-        await self._conversations.delete(owner, session_id)
+        dropped = await self._conversations.delete(owner, session_id)
+        await self._limits.drop_turns(owner, dropped)
         gone += await self._release(owner, session_id)  # a message may have come in between
         if self._seen is not None:
             for sha256 in gone:

@@ -17,7 +17,7 @@ from assistant.domain.messages import Message
 from assistant.domain.sessions import SessionInfo, SessionPage, first_words
 from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission, new_turn_id
-from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry, Record
+from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, Dropped, LogEntry, Record
 from assistant.ports.surroundings import Clock
 from assistant.stores import keys
 from assistant.stores.bells import Bells
@@ -168,11 +168,13 @@ class RedisConversations(ConversationStore):
         if await self._rename.run(self._redis, names, arguments) == ["not_found"]:
             raise SESSION_NOT_FOUND
 
-    async def delete(self, owner: str, session_id: str) -> None:
+    async def delete(self, owner: str, session_id: str) -> Dropped:
         names = [part(session_id) for part in (keys.meta, keys.events, keys.live, keys.idem, keys.pending)]
         prefixes = [keys.turn(session_id, ""), keys.cancel(session_id, "")]
-        if await self._delete.run(self._redis, names, [owner, *prefixes, keys.bell(session_id)]) == ["not_found"]:
+        answer = await self._delete.run(self._redis, names, [owner, *prefixes, keys.bell(session_id)])
+        if answer == ["not_found"]:
             raise SESSION_NOT_FOUND
+        _, begun, *waiting = answer
         jobs = entries(await self._redis.xrange(keys.JOBS))
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zrem(keys.sessions(owner), session_id)
@@ -181,6 +183,7 @@ class RedisConversations(ConversationStore):
                     pipe.xack(keys.JOBS, keys.GROUP, job_id)
                     pipe.xdel(keys.JOBS, job_id)
             await pipe.execute()
+        return Dropped(begun=(begun,) if begun else (), waiting=tuple(waiting))
 
     async def cancel(self, owner: str, session_id: str, turn_id: str, seen_chars: int) -> None:
         names = [keys.meta(session_id), keys.turn(session_id, turn_id)]

@@ -52,7 +52,9 @@ class RedisLimits(LimitStore):
         self._bells = bells
         self._running = int(running_seconds * 1000)
         self._sockets = int(sockets_seconds * 1000)
-        self._take, self._settle = (Script.named(name, "buckets") for name in ("take", "settle"))
+        self._take, self._settle, self._standing = (
+            Script.named(name, "buckets") for name in ("take", "settle", "standing")
+        )
         self._hold = Script.named("hold")
 
     async def take(
@@ -87,19 +89,18 @@ class RedisLimits(LimitStore):
             case ["running"]:
                 raise too_many_running(allowances.turns_at_once)
 
-    async def settle(self, owner: str, turn_id: str, tokens: int, *, refund: bool = False) -> None:
-        arguments: list[str | int] = [keys.limits_bell(owner), turn_id, tokens, int(refund)]
+    async def settle(self, owner: str, turn_id: str, tokens: int | None, *, refund: bool = False) -> None:
+        generated = "" if tokens is None else tokens
+        arguments: list[str | int] = [keys.limits_bell(owner), turn_id, generated, int(refund)]
         await self._settle.run(self._redis, [keys.limits(owner)], arguments)
 
     async def standing(self, owner: str, buckets: Mapping[Resource, Allowance]) -> Standing:
         if not buckets:
             return Standing({}, {})
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.time()
-            pipe.hmget(keys.limits(owner), [f"bucket:{name}" for name in buckets])
-            (seconds, micros), kept = await pipe.execute()
-        now = seconds * 1_000_000 + micros
-        levels = {name: _level(text, now, bucket) for (name, bucket), text in zip(buckets.items(), kept, strict=True)}
+        now, *kept = await self._standing.run(self._redis, [keys.limits(owner)], list(buckets))
+        levels = {
+            name: _level(text, int(now), bucket) for (name, bucket), text in zip(buckets.items(), kept, strict=True)
+        }
         return Standing(
             remaining={name: max(int(level), 0) for name, level in levels.items()},
             reset={
@@ -117,9 +118,9 @@ class RedisLimits(LimitStore):
         return self._bells.watch(keys.limits_bell(owner))
 
 
-def _level(text: str | None, now: int, bucket: Allowance) -> float:
+def _level(text: str, now: int, bucket: Allowance) -> float:
     """As ``level_of`` in ``buckets.lua``, by what is allowed now."""
-    if text is None:
+    if not text:
         return float(bucket.most)
     level, at, most, seconds = map(float, text.split())
     return min(bucket.most, most, level + max(now - at, 0) * most / (seconds * 1e6))

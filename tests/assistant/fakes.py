@@ -17,7 +17,7 @@ from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCa
 from assistant.domain.sessions import SessionInfo, SessionPage
 from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission, TurnOptions
-from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, LogEntry, Record
+from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, Dropped, LogEntry, Record
 from assistant.ports.engine import (
     End,
     Engine,
@@ -204,6 +204,7 @@ class FakeConversations(ConversationStore):
 
     Attributes:
         error: raised by every method that a client reaches.
+        dropped: turns that deletion says it has ended.
     """
 
     def __init__(self, *messages: Message, epoch: str = "e_1") -> None:
@@ -216,6 +217,7 @@ class FakeConversations(ConversationStore):
         self.epoch = epoch
         self.error: Exception | None = None
         self.bells: list[FakeBell] = []
+        self.dropped = Dropped()
         self.titles: dict[str, str] = {}
         self.summaries: list[Summary] = []
 
@@ -278,11 +280,12 @@ class FakeConversations(ConversationStore):
         await self.head(owner, session_id)
         self.titles[session_id] = title
 
-    async def delete(self, owner: str, session_id: str) -> None:
+    async def delete(self, owner: str, session_id: str) -> Dropped:
         await self.head(owner, session_id)
         del self.log[session_id]
         for bell in self.bells:
             bell.rung.set()
+        return self.dropped
 
     async def cancel(self, owner: str, session_id: str, turn_id: str, seen_chars: int) -> None:
         self._check()
@@ -478,7 +481,7 @@ class FakeLimits(LimitStore):
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.taken: list[tuple[dict[Resource, int], Turn | None]] = []
-        self.settled: list[tuple[str, int, bool]] = []
+        self.settled: list[tuple[str, int | None, bool]] = []
         self.left = Standing({}, {})
         self.sockets: list[int] = []
         self.bell = FakeBell()
@@ -489,7 +492,7 @@ class FakeLimits(LimitStore):
         self._check()
         self.taken.append((dict(amounts), turn))
 
-    async def settle(self, owner: str, turn_id: str, tokens: int, *, refund: bool = False) -> None:
+    async def settle(self, owner: str, turn_id: str, tokens: int | None, *, refund: bool = False) -> None:
         self._check()
         self.settled.append((turn_id, tokens, refund))
 

@@ -107,7 +107,7 @@ async def test_a_turn_whose_workers_all_died_fails_for_good_and_the_next_begins(
     assert last.committed == "1 2 3 "
     engine, prompts = ScriptedEngine(), load_prompts()
     runner = TurnRunner(
-        engine, stores.conversations, queue, stores.pictures, stores.memories, {}, prompts, SystemClock()
+        engine, stores.conversations, queue, stores.pictures, stores.memories, stores.limits, {}, prompts, SystemClock()
     )
     await runner.run(last)
     [end] = await ends(stores, session)

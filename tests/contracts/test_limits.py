@@ -1,23 +1,23 @@
-"""The contract of the limits: on the private Redis and on Debian's, with real time."""
+"""The contract of the limits: on the private Redis, on Debian's and on a cluster, with real time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
 from assistant.domain.errors import LimitReached
 from assistant.domain.limits import Allowance, Allowances, Resource
 from assistant.ports.limits import Turn
 from assistant.stores import keys
 from assistant.stores.bells import Bells
-from assistant.stores.connection import connect
+from assistant.stores.connection import open_client
 from assistant.stores.limits import RedisLimits
-from tests.contracts.test_stores import debian_redis_url, url
+from tests import servers
 
-__all__ = ["debian_redis_url", "url"]
 ME = "me"
 SLOW = 1e6
 """Seconds in which nothing comes back that a test would notice."""
@@ -26,8 +26,8 @@ SLOW = 1e6
 class House:
     """Limits on an emptied Redis, which forgets turns and gateways soon."""
 
-    def __init__(self, url: str) -> None:
-        self.redis = connect(url)
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
         self.bells = Bells(self.redis)
         self.limits = RedisLimits(self.redis, self.bells, running_seconds=0.3, sockets_seconds=0.3)
 
@@ -35,9 +35,15 @@ class House:
         return cast("dict[str, str]", await self.redis.hgetall(keys.limits(ME)))
 
 
+@pytest.fixture(scope="module", params=servers.KINDS)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.running(tmp_path_factory.mktemp(request.param), request.param) as url:
+        yield url
+
+
 @pytest.fixture
 async def house(url: str) -> AsyncIterator[House]:
-    house = House(url)
+    house = House(await open_client(url))
     await house.redis.flushall()
     yield house
     await house.bells.close()

@@ -22,6 +22,7 @@ from assistant.domain.events import (
     TurnStarted,
     read_event,
 )
+from assistant.domain.limits import UNLIMITED, Allowance, Allowances
 from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, TextPart
 from assistant.domain.summaries import Summary
@@ -30,6 +31,7 @@ from assistant.ports.engine import EngineInfo
 from assistant.ports.memories import Style
 from assistant.ports.pictures import StoredPicture
 from assistant.ports.queue import Claim, LostClaim
+from assistant.service.limits import Limits
 from assistant.service.sessions import Sessions
 from assistant.service.submissions import Submissions
 from assistant.stores import conversations as conversations_module
@@ -633,14 +635,15 @@ def blobs_in(folder: Path | None) -> set[str]:
 async def pictured(stores: Stores, *image_ids: str, owner: str = OWNER) -> str:
     """A session with a message that has pictures, submitted as clients submit."""
     session, _ = await stores.conversations.create(owner)
-    await Submissions(stores.conversations, stores.pictures, {}).accept(
+    await Submissions(stores.conversations, stores.pictures, {}, Limits(stores.limits, UNLIMITED)).accept(
         owner, session, client_message_id="c-1", text="", image_ids=image_ids, tool=None, options=TurnOptions()
     )
     return session
 
 
 async def delete(stores: Stores, session_id: str, owner: str = OWNER) -> None:
-    await Sessions(stores.conversations, stores.pictures, stores.memories).delete(owner, session_id)
+    limits = Limits(stores.limits, UNLIMITED)
+    await Sessions(stores.conversations, stores.pictures, stores.memories, limits).delete(owner, session_id)
 
 
 async def test_after_deletion_no_key_and_no_blob_is_left(url: str, blob_folder: Path | None) -> None:
@@ -659,6 +662,52 @@ async def test_after_deletion_no_key_and_no_blob_is_left(url: str, blob_folder: 
         for picture in (photo("1", "a"), photo("2", "b")):
             with pytest.raises(NotFound):
                 await stores.pictures.data(picture)
+
+
+async def test_a_deleted_conversation_gives_back_what_it_did_not_take(stores: Stores) -> None:
+    """One turn runs and two wait; all of them stop counting, and only what may have been generated is kept."""
+    allowed = Allowances({"turns": Allowance(10, 1e6), "tokens": Allowance(1000, 1e6)}, turns_at_once=3)
+    limits = Limits(stores.limits, allowed)
+    submissions = Submissions(stores.conversations, stores.pictures, {}, limits)
+    session, _ = await stores.conversations.create(OWNER)
+
+    async def send(name: str, session_id: str) -> None:
+        options = TurnOptions(max_tokens=100)
+        more = {"text": "hello", "image_ids": (), "tool": None, "options": options}
+        await submissions.accept(OWNER, session_id, client_message_id=name, **more)
+
+    for name in ("c-1", "c-2", "c-3"):
+        await send(name, session)
+    claim = await claimed(stores)
+    other, _ = await stores.conversations.create(OWNER)
+    with pytest.raises(LimitReached):
+        await send("c-4", other)
+    await Sessions(stores.conversations, stores.pictures, stores.memories, limits).delete(OWNER, session)
+    assert (await limits.standing(OWNER)).remaining == {"turns": 9, "tokens": 900}
+    await stores.limits.settle(OWNER, claim.turn_id, 5)  # its worker comes late
+    assert (await limits.standing(OWNER)).remaining == {"turns": 9, "tokens": 900}
+    for name in ("c-4", "c-5", "c-6"):  # nobody has claimed the first of them
+        await send(name, other)
+    await Sessions(stores.conversations, stores.pictures, stores.memories, limits).delete(OWNER, other)
+    assert (await limits.standing(OWNER)).remaining == {"turns": 9, "tokens": 900}
+
+
+async def test_what_was_accepted_before_is_queued_again(stores: Stores, url: str) -> None:
+    """Asked without sending it again: a job that was lost is there again, and a stranger learns nothing."""
+    session = await started(stores)
+    sent = submission()
+    client = connect(url)
+    await client.delete(keys.JOBS)
+    await client.aclose()
+    with pytest.raises(NotFound):
+        await stores.conversations.accepted("eve", session, sent)
+    with pytest.raises(Conflict):
+        await stores.conversations.accepted(OWNER, session, submission("other"))
+    assert await stores.conversations.accepted(OWNER, session, submission(key="c-9")) is None
+    before = await stores.conversations.accepted(OWNER, session, sent)
+    assert before is not None
+    assert before.duplicate
+    assert (await claimed(stores)).turn_id == before.turn_id
 
 
 async def test_a_picture_stays_while_anything_of_its_owner_needs_it(url: str, blob_folder: Path | None) -> None:
@@ -721,7 +770,7 @@ async def test_a_failed_delivery_keeps_nothing(stores: Stores, url: str) -> None
     session = await started(stores)
     before = await every_key(url)
     with pytest.raises(NotFound):
-        await Submissions(stores.conversations, stores.pictures, {}).accept(
+        await Submissions(stores.conversations, stores.pictures, {}, Limits(stores.limits, UNLIMITED)).accept(
             "eve", session, client_message_id="c", text="", image_ids=("i_1",), tool=None, options=TurnOptions()
         )
     assert await every_key(url) == before

@@ -1,6 +1,6 @@
 -- A turn has ended: it no longer runs, and what it took in advance and did not generate comes back. Once.
 -- KEYS: limits
--- ARGV: bell, turn id, tokens generated, 1 to give back the turn itself
+-- ARGV: bell, turn id, tokens generated (empty: as many as were taken), 1 to give back the turn itself
 local limits = KEYS[1]
 local bell, turn, tokens, refund = unpack(ARGV)
 local now = microseconds()
@@ -16,7 +16,7 @@ local function give(name, amount)
   write(limits, name, math.min(most, level + amount), now, most, seconds)
 end
 
-give('tokens', tonumber(taken:match('^(%S+)')) - tonumber(tokens))
+if tokens ~= '' then give('tokens', tonumber(taken:match('^(%S+)')) - tonumber(tokens)) end
 if refund == '1' then give('turns', 1) end
 redis.call('PUBLISH', bell, '')
 return 'ok'

@@ -80,7 +80,7 @@ class Gateway:
         presence = Presence(limits)
         submissions = Submissions(self.conversations, self.pictures, all_tools(load_prompts()), limits)
         taught = Memories(self.memories, self.pictures, FixedClock())
-        kept = Sessions(self.conversations, self.pictures, self.memories)
+        kept = Sessions(self.conversations, self.pictures, self.memories, limits)
         door = Authenticator(self.keys, self.clock)
         requests = HttpRequests(Assets(Path("/nowhere")), self.pictures, self.health, self.clock, door)
 

@@ -5,17 +5,20 @@ from datetime import UTC, datetime
 
 import pytest
 
-from assistant.domain.errors import NotFound
+from assistant.domain.errors import NotFound, Unavailable
 from assistant.domain.events import ErrorInfo, Event, MessageCreated, Place, PlacedEvent, TurnFinished
+from assistant.domain.limits import UNLIMITED
 from assistant.domain.messages import Message, ToolCallPart, ToolResultPart
-from assistant.ports.conversations import Record
+from assistant.ports.conversations import Dropped, Record
 from assistant.service.export import as_json, as_markdown, messages_of
+from assistant.service.limits import Limits
 from assistant.service.sessions import Sessions
 from tests.assistant.fakes import (
     NOW,
     OWNER,
     FakeConversations,
     FakeEngine,
+    FakeLimits,
     FakeMemories,
     FakePictures,
     answer,
@@ -114,9 +117,21 @@ async def test_deletion_lets_the_engine_forget_what_only_it_needed() -> None:
     conversations, pictures, engine = FakeConversations(), FakePictures("i_1", "i_2"), FakeEngine()
     session, _ = await conversations.create(OWNER)
     await pictures.use(OWNER, session, ["i_1"])
-    sessions = Sessions(conversations, pictures, FakeMemories(), engine)
+    sessions = Sessions(conversations, pictures, FakeMemories(), Limits(FakeLimits(), UNLIMITED), engine)
     await sessions.delete(OWNER, session)
     assert engine.forgotten == ["sha-i_1"]
     assert set(pictures.kept) == {"i_2"}
     with pytest.raises(NotFound):
         await sessions.delete(OWNER, session)
+
+
+async def test_deletion_settles_the_turns_that_it_ends() -> None:
+    conversations, limits = FakeConversations(), FakeLimits()
+    sessions = Sessions(conversations, FakePictures(), FakeMemories(), Limits(limits, UNLIMITED))
+    conversations.dropped = Dropped(begun=("t_1",), waiting=("t_2", "t_3"))
+    session, _ = await conversations.create(OWNER)
+    await sessions.delete(OWNER, session)
+    assert limits.settled == [("t_1", None, False), ("t_2", 0, True), ("t_3", 0, True)]
+    limits.error = Unavailable("unavailable", "away", retry_after=1.0)
+    session, _ = await conversations.create(OWNER)
+    await sessions.delete(OWNER, session)  # it is gone; what is not settled comes back by itself
