@@ -59,5 +59,12 @@ class BlobStore(Protocol):
     async def get(self, sha256: str) -> bytes | None:
         """The bytes, or None."""
 
-    async def delete(self, sha256: str) -> None:
-        """Keep the bytes no longer."""
+    async def set_aside(self, sha256: str) -> str | None:
+        """Take the bytes from their place, so that ``put`` keeps new ones. What they are called now; None: there are
+        none."""
+
+    async def put_back(self, sha256: str, aside: str) -> None:
+        """Bytes that were set aside are wanted after all."""
+
+    async def discard(self, sha256: str, aside: str) -> None:
+        """Forget bytes that were set aside."""

@@ -4,14 +4,19 @@ Knows nothing of owners: knowing a hash grants nothing, because nobody reaches a
 """
 
 import asyncio
+import contextlib
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from assistant.ports.pictures import BlobStore
 from assistant.stores import keys
+
+_ASIDE = ".aside-"
 
 
 class FolderBlobs(BlobStore):
@@ -26,11 +31,27 @@ class FolderBlobs(BlobStore):
     async def get(self, sha256: str) -> bytes | None:
         return await asyncio.to_thread(self._read, self._path(sha256))
 
-    async def delete(self, sha256: str) -> None:
-        await asyncio.to_thread(self._path(sha256).unlink, missing_ok=True)
+    async def set_aside(self, sha256: str) -> str | None:
+        name = f"{sha256}{_ASIDE}{secrets.token_hex(8)}"
+        return name if await asyncio.to_thread(self._move, self._path(sha256), name) else None
 
-    def _path(self, sha256: str) -> Path:
-        return self._folder / sha256[:2] / sha256
+    async def put_back(self, sha256: str, aside: str) -> None:
+        await asyncio.to_thread(self._move, self._path(aside), sha256)
+
+    async def discard(self, sha256: str, aside: str) -> None:
+        await asyncio.to_thread(self._path(aside).unlink, missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name[:2] / name
+
+    @staticmethod
+    def _move(path: Path, name: str) -> bool:
+        """Give a file another name, which may be that of a file with the same bytes. Whether there was one."""
+        try:
+            path.rename(path.with_name(name))
+        except FileNotFoundError:
+            return False
+        return True
 
     @staticmethod
     def _write(path: Path, data: bytes) -> None:
@@ -79,5 +100,16 @@ class RedisBlobs(BlobStore):
         found = await self._redis.getex(keys.blob(sha256), ex=self._ttl)
         return found if isinstance(found, bytes) else None
 
-    async def delete(self, sha256: str) -> None:
-        await self._redis.delete(keys.blob(sha256))
+    async def set_aside(self, sha256: str) -> str | None:
+        name = secrets.token_hex(8)
+        with contextlib.suppress(ResponseError):  # there is no such key
+            await self._redis.rename(keys.blob(sha256), keys.aside(sha256, name))
+            return name
+        return None
+
+    async def put_back(self, sha256: str, aside: str) -> None:
+        with contextlib.suppress(ResponseError):
+            await self._redis.rename(keys.aside(sha256, aside), keys.blob(sha256))
+
+    async def discard(self, sha256: str, aside: str) -> None:
+        await self._redis.unlink(keys.aside(sha256, aside))

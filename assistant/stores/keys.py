@@ -25,7 +25,8 @@ va:{q}:jobs              stream  turns to run; consumer group ``workers``
 va:{k}:keys              hash    id of an API key -> owner, name, scopes, expiry and the SHA-256 of the key
 va:{q}:sweeper           string  there while a worker looks for lost jobs, or has just done so
 va:blob:SHA              string  bytes of a picture, where roles are split over machines
-va:{b:SHA}:holders       set     keys of the pictures, of any owner, that have these bytes
+{va:blob:SHA}:users      hash    key of a picture with these bytes -> seconds (Unix) at which it was to be kept
+{va:blob:SHA}:aside:X    string  the bytes, while it is made sure that nobody uses them
 ======================== ======= ======================================================================
 """
 
@@ -111,8 +112,13 @@ def blob(sha256: str) -> str:
     return f"va:blob:{sha256}"
 
 
-def holders(sha256: str) -> str:
-    return f"va:{{b:{sha256}}}:holders"
+def users(sha256: str) -> str:
+    """In the slot of the blob, as all that begins with its name in braces."""
+    return f"{{{blob(sha256)}}}:users"
+
+
+def aside(sha256: str, name: str) -> str:
+    return f"{{{blob(sha256)}}}:aside:{name}"
 
 
 def bell(session_id: str) -> str:

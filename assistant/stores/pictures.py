@@ -2,8 +2,14 @@
 
 Each picture knows the conversations that use it, and bytes know the pictures that have them, of whatever owner: so both
 go with the last that needs them. What has expired counts for nothing.
+
+Which picture uses bytes is written down before they are kept, and they are forgotten only when they have been set aside
+and none is found to use them then. So an upload of the same bytes at the same time is safe: either its use is seen, and
+they are put back, or it finds none in their place, and keeps its own.
 """
 
+import asyncio
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -16,11 +22,21 @@ from assistant.stores import keys
 from assistant.stores.connection import Script, reporting
 
 IMAGE_NOT_FOUND = NotFound("image_not_found", "There is no such picture. Send it again.")
+UPLOAD_SECONDS = 3600
+"""A use that was written down so long ago, and whose picture is not there, has ended (or never came about)."""
+ENDED = 0
+"""Written in the place of the time for a use that has ended."""
+ASIDE_SECONDS = 0.1
+"""Bytes that are looked for may be aside for a moment."""
 
 
 @reporting
 class RedisPictures(PictureStore):
-    """``PictureStore`` whose index is in Redis."""
+    """``PictureStore`` whose index is in Redis.
+
+    Args:
+        ttl_seconds: a picture that nobody has asked for in so long is forgotten.
+    """
 
     def __init__(self, client: Redis, blobs: BlobStore, *, ttl_seconds: int = 30 * 86400) -> None:
         self._redis = client
@@ -30,7 +46,7 @@ class RedisPictures(PictureStore):
 
     async def add(self, owner: str, picture: StoredPicture, data: bytes) -> None:
         image = keys.image(owner, picture.image_id)
-        await self._hold(picture.sha256, image)  # before the bytes: whoever drops these meanwhile brings them back
+        await self._write_down(picture.sha256, image, int(time.time()))
         await self._blobs.put(picture.sha256, data)
         fields: dict[Any, Any] = {**asdict(picture), "resized": int(picture.resized)}
         async with self._redis.pipeline(transaction=True) as pipe:
@@ -40,16 +56,21 @@ class RedisPictures(PictureStore):
             await pipe.execute()
 
     async def find(self, owner: str, source_sha256: str) -> StoredPicture | None:
-        image_id = await self._redis.get(keys.source(owner, source_sha256))
+        image_id = await self._redis.getex(keys.source(owner, source_sha256), ex=self._ttl)
         if image_id is None:
             return None
         try:
-            return await self.get(owner, str(image_id))
+            picture = await self.get(owner, str(image_id))
+            await self.data(picture)  # an index without its bytes must not keep them from being sent again
         except NotFound:
             return None
+        return picture
 
     async def get(self, owner: str, image_id: str) -> StoredPicture:
-        fields: dict[Any, Any] = await self._redis.hgetall(keys.image(owner, image_id))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(keys.image(owner, image_id))
+            pipe.expire(keys.image(owner, image_id), self._ttl)
+            fields: dict[Any, Any] = (await pipe.execute())[0]
         if not fields:
             raise IMAGE_NOT_FOUND
         return StoredPicture(
@@ -64,17 +85,21 @@ class RedisPictures(PictureStore):
     async def data(self, picture: StoredPicture) -> bytes:
         found = await self._blobs.get(picture.sha256)
         if found is None:
+            await asyncio.sleep(ASIDE_SECONDS)
+            found = await self._blobs.get(picture.sha256)
+        if found is None:
             raise NotFound("image_gone", "The bytes of this picture are gone. Send it again.")
+        await self._redis.expire(keys.users(picture.sha256), self._ttl * 2)
         return found
 
     async def use(self, owner: str, session_id: str, image_ids: Sequence[str]) -> list[StoredPicture]:
         found = [await self.get(owner, image_id) for image_id in image_ids]
         for picture in found:
             image_id = picture.image_id
+            await self._write_down(picture.sha256, keys.image(owner, image_id), int(time.time()))
             names = [keys.image(owner, image_id), keys.used(owner, image_id), keys.pictures(owner, session_id)]
             if await self._use.run(self._redis, names, [image_id, session_id, self._ttl]) == ["not_found"]:
                 raise IMAGE_NOT_FOUND
-            await self._hold(picture.sha256, keys.image(owner, image_id))
             await self._redis.expire(keys.source(owner, picture.source_sha256), self._ttl)
         return found
 
@@ -88,8 +113,11 @@ class RedisPictures(PictureStore):
             await self._drop_ended(owner, used)
             names = [keys.image(owner, image_id), used]
             [sha256] = await self._drop.run(self._redis, names, [image_id, keys.source(owner, "")])
-            if sha256 and await self._let_go(sha256, keys.image(owner, image_id)):
-                gone.append(sha256)
+            if sha256:
+                await self._write_down(sha256, keys.image(owner, image_id), ENDED)
+                await self._forget_unused(sha256)
+                if not (await self._uses(sha256))[1]:
+                    gone.append(sha256)
         await self._redis.delete(keys.pictures(owner, session_id))
         return gone
 
@@ -99,23 +127,43 @@ class RedisPictures(PictureStore):
             if await self._redis.hget(keys.meta(session_id), "owner") != owner:
                 await self._redis.srem(used, session_id)
 
-    async def _hold(self, sha256: str, image: str) -> None:
+    async def _write_down(self, sha256: str, image: str, begun: int) -> None:
+        """Say that a picture uses a blob, or (``ENDED``) that it does no more."""
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.sadd(keys.holders(sha256), image)
-            pipe.expire(keys.holders(sha256), self._ttl)
+            pipe.hset(keys.users(sha256), image, str(begun))
+            pipe.expire(keys.users(sha256), self._ttl * 2)
             await pipe.execute()
 
-    async def _let_go(self, sha256: str, image: str) -> bool:
-        """A picture is gone: drop its bytes, unless others have them. Whether they were dropped."""
-        holders = keys.holders(sha256)
-        await self._redis.srem(holders, image)
-        for other in await self._redis.smembers(holders):
-            if await self._redis.exists(other):
-                return False
-            await self._redis.srem(holders, other)
-        data = await self._blobs.get(sha256)
-        await self._blobs.delete(sha256)
-        if data is not None and await self._redis.scard(holders):  # sent again meanwhile
-            await self._blobs.put(sha256, data)
-            return False
-        return True
+    async def _forget_unused(self, sha256: str) -> bool:
+        """Forget a blob that pictures used and none uses now. Whether it was forgotten.
+
+        One of which no use was ever written down is left: it may be another store's.
+        """
+        ended, used = await self._uses(sha256)
+        aside = await self._blobs.set_aside(sha256) if ended and not used else None
+        if aside is not None and (await self._uses(sha256))[1]:
+            await self._blobs.put_back(sha256, aside)
+            aside = None
+        if aside is not None:
+            await self._blobs.discard(sha256, aside)
+        if ended:
+            await self._redis.hdel(keys.users(sha256), *ended)
+        return aside is not None
+
+    async def _uses(self, sha256: str) -> tuple[list[str], bool]:
+        """The pictures that use a blob no more, and whether any does or is about to."""
+        written: dict[Any, Any] = await self._redis.hgetall(keys.users(sha256))
+        there = await self._exist(list(written))
+        oldest = time.time() - UPLOAD_SECONDS
+        ended = [
+            str(image)
+            for (image, begun), exists in zip(written.items(), there, strict=True)
+            if not exists and int(begun) <= oldest
+        ]
+        return ended, len(ended) < len(written)
+
+    async def _exist(self, names: list[str]) -> list[bool]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.exists(name)
+            return [bool(answer) for answer in await pipe.execute()]

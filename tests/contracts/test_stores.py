@@ -380,6 +380,60 @@ async def test_pictures_are_their_owners(url: str, blob_folder: Path | None) -> 
         assert caught.value.code == "image_gone"
 
 
+async def _let_go(stores: Stores, image_id: str, owner: str = OWNER) -> list[str]:
+    """Let the one conversation that uses a picture end. The hashes of the bytes that are gone with it."""
+    session, _ = await stores.conversations.create(owner)
+    await stores.pictures.use(owner, session, [image_id])
+    return await stores.pictures.release(owner, session)
+
+
+async def test_bytes_that_are_used_again_while_they_are_aside_are_put_back(
+    url: str, blob_folder: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _empty(url, blob_folder) as stores:
+        blobs = stores.pictures._blobs
+        await stores.pictures.add(OWNER, photo("1"), b"bytes")
+        set_aside = blobs.set_aside
+
+        async def beaten(sha256: str) -> str | None:
+            name = await set_aside(sha256)
+            assert await blobs.get(sha256) is None
+            monkeypatch.undo()
+            await stores.pictures.add("eve", photo("2"), b"bytes")
+            return name
+
+        monkeypatch.setattr(blobs, "set_aside", beaten)
+        assert await _let_go(stores, "i_1") == []
+        assert await stores.pictures.data(photo("2")) == b"bytes"
+
+
+async def test_an_upload_between_looking_and_setting_aside_keeps_its_bytes(
+    url: str, blob_folder: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _empty(url, blob_folder) as stores:
+        blobs = stores.pictures._blobs
+        await stores.pictures.add(OWNER, photo("1"), b"bytes")
+        set_aside = blobs.set_aside
+
+        async def late(sha256: str) -> str | None:
+            monkeypatch.undo()
+            await stores.pictures.add("eve", photo("2"), b"bytes")
+            return await set_aside(sha256)
+
+        monkeypatch.setattr(blobs, "set_aside", late)
+        assert await _let_go(stores, "i_1") == []
+        assert await stores.pictures.data(photo("2")) == b"bytes"
+
+
+async def test_a_picture_whose_bytes_are_gone_may_be_sent_again(url: str, blob_folder: Path | None) -> None:
+    async with _empty(url, blob_folder) as stores:
+        await stores.pictures.add(OWNER, photo("1"), b"bytes")
+        name = await stores.pictures._blobs.set_aside("a" * 64)
+        assert name is not None
+        await stores.pictures._blobs.discard("a" * 64, name)
+        assert await stores.pictures.find(OWNER, photo().source_sha256) is None
+
+
 # --- Memories -------------------------------------------------------------------------------------------------------
 
 
