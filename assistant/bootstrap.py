@@ -22,7 +22,7 @@ from assistant.gateway.live import LiveSockets
 from assistant.gateway.peer import Peer
 from assistant.gateway.presence import Presence
 from assistant.gateway.server import listening
-from assistant.images import ImageLimits
+from assistant.images import DecoderPool, ImageLimits
 from assistant.ports.engine import Engine
 from assistant.ports.pictures import BlobStore, Seen
 from assistant.service.limits import Limits
@@ -150,7 +150,7 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
     submissions = Submissions(stores.conversations, stores.pictures, tools, owner_limits)
     taught = Memories(stores.memories, stores.pictures, SystemClock())
     kept = Sessions(stores.conversations, stores.pictures, stores.memories, owner_limits, seen)
-    limits = ImageLimits()
+    decoders = DecoderPool(ImageLimits())
     assets = Assets(Path(str(files("assistant"))) / "web" / "dist")
     door = Authenticator(
         stores.keys,
@@ -170,7 +170,7 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
             submissions,
             taught,
             kept,
-            limits,
+            decoders,
             door,
             live,
             owner_limits,
@@ -181,6 +181,7 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
     watching = asyncio.create_task(live.watch(), name="revocations")
     try:
         async with (
+            contextlib.aclosing(decoders),
             presence.running(),
             listening(settings.host, settings.port, requests, make_peer, addresses) as port,
         ):

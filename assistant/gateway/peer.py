@@ -58,7 +58,7 @@ from assistant.gateway.wire import (
     TurnSubmit,
     TurnSubmitAck,
 )
-from assistant.images import ImageLimits, normalise
+from assistant.images import DecoderPool
 from assistant.ports.conversations import Accepted, ConversationStore, Cursor, LogEntry
 from assistant.ports.pictures import PictureStore, StoredPicture
 from assistant.service.limits import Limits as OwnerLimits
@@ -90,7 +90,7 @@ class Peer:
         submissions: Submissions,
         taught: Memories,
         kept: Sessions,
-        limits: ImageLimits,
+        decoders: DecoderPool,
         door: Authenticator,
         live: LiveSockets,
         owner_limits: OwnerLimits,
@@ -103,14 +103,14 @@ class Peer:
         self._submissions = submissions
         self._taught = taught
         self._kept = kept
-        self._limits = limits
+        self._decoders = decoders
         self._door = door
         self._live = live
         self._dismissed = False
         self._owner_limits = owner_limits
         self._presence = presence
         self._pace = Pace(frames_per_second, asyncio.get_running_loop().time())
-        self._connection = Connection(limits)
+        self._connection = Connection(decoders.limits)
         self._tails: dict[str, asyncio.Task[None]] = {}
         self._closing: asyncio.Task[None] | None = None
         self._refused = CLOSE_POLICY
@@ -163,8 +163,8 @@ class Peer:
 
     def _announced(self) -> Limits:
         return Limits(
-            image_bytes=self._limits.bytes,
-            image_pixels=self._limits.pixels,
+            image_bytes=self._decoders.limits.bytes,
+            image_pixels=self._decoders.limits.pixels,
             images=MOST_PICTURES,
             text_chars=MOST_CHARACTERS,
         )
@@ -315,7 +315,7 @@ class Peer:
         return awaited
 
     async def _keep(self, command_id: str, data: bytearray, sha256: str) -> Frame:
-        kept = await asyncio.to_thread(lambda: normalise(bytes(data), self._limits))
+        kept = await self._decoders.normalise(data)
         await self._owner_limits.keep_picture(self._connection.owner, kept.width * kept.height)
         picture = StoredPicture(
             image_id=f"i_{secrets.token_urlsafe(18)}",

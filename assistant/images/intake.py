@@ -4,6 +4,7 @@ Blocking; run it off the event loop. Knows nothing of owners or of where the pic
 """
 
 import hashlib
+import importlib
 import io
 import warnings
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from assistant.domain.errors import LimitReached, PictureError
 from assistant.images.sniff import sniff
 
-READ = ("JPEG", "PNG", "WEBP", "GIF")
-_READ_TEXT = "Send a JPEG, PNG, WebP or still GIF."
+READ = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
+_READ_TEXT = "Send a JPEG, PNG, WebP, AVIF or GIF."
 _MEGABYTE = 1024 * 1024
 
 
@@ -55,6 +56,7 @@ def normalise(data: bytes, limits: ImageLimits | None = None) -> NormalisedPictu
     Raises:
         PictureError: empty, not a picture, of a kind that is not read, animated, damaged or cut short.
         LimitReached: too many bytes, or too many pixels by its header; nothing has been decoded then.
+        MemoryError: this process may not take as much as decoding it needs.
     """
     limits = limits or ImageLimits()
     limits.check_bytes(len(data))
@@ -77,6 +79,27 @@ def normalise(data: bytes, limits: ImageLimits | None = None) -> NormalisedPictu
     )
 
 
+def unreadable() -> PictureError:
+    """The refusal of a picture that breaks its decoder, or takes too much of the machine."""
+    return PictureError(
+        "image_unreadable", "This picture cannot be read. Save it as a plain JPEG or PNG and send that."
+    )
+
+
+def load_decoders() -> None:
+    """Load all that reading pictures needs; where files cannot be opened later, nothing could be loaded any more."""
+    for plugin in ("Avif", "Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP"):
+        importlib.import_module(f"PIL.{plugin}ImagePlugin")
+    for kind in ("JPEG", "PNG", "WEBP", "GIF", "AVIF"):
+        sample = io.BytesIO()
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.new("RGBA" if kind == "PNG" else "RGB", (2, 2)).save(
+            sample, kind, **({} if kind == "GIF" else {"exif": exif})
+        )
+        normalise(sample.getvalue())
+
+
 def _what(kind: str | None) -> str:
     return "This is not a picture." if kind is None else f"{kind} pictures are not read."
 
@@ -93,7 +116,7 @@ def _decode(data: bytes, kind: str, limits: ImageLimits) -> Image.Image:
                     _check_still(picture, kind)
                 picture.load()
                 return _on_white(_upright(picture))
-        except (PictureError, LimitReached):
+        except (PictureError, LimitReached, MemoryError):
             raise
         except Image.DecompressionBombError as error:
             raise _too_many_pixels(limits) from error

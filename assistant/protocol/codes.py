@@ -26,6 +26,7 @@ ERRORS: dict[str, str] = {
     "image_too_large": "Scale the picture down to `limits.image_bytes`.",
     "image_too_many_pixels": "Scale the picture down to `limits.image_pixels`.",
     "image_truncated": "Send the whole file again.",
+    "image_unreadable": "Save the picture as a plain JPEG or PNG, and send that.",
     "image_unsupported": "Convert the picture to one of the kinds in the message.",
     "invalid_arguments": "Correct the tool's arguments as the message says.",
     "invalid_before": "Give as `before` what came with the page before, or leave it out.",

@@ -31,7 +31,7 @@ from assistant.gateway.peer import MOST_OPEN_SESSIONS, Peer
 from assistant.gateway.presence import Presence
 from assistant.gateway.server import listening
 from assistant.gateway.wire import SUBPROTOCOL, Chunk
-from assistant.images import ImageLimits
+from assistant.images import DecoderPool, ImageLimits
 from assistant.service.keys import Keys
 from assistant.service.limits import Limits
 from assistant.service.memories import Memories
@@ -83,6 +83,7 @@ class Gateway:
         kept = Sessions(self.conversations, self.pictures, self.memories, limits)
         door = Authenticator(self.keys, self.clock)
         requests = HttpRequests(Assets(Path("/nowhere")), self.pictures, self.health, self.clock, door)
+        decoders = DecoderPool(ImageLimits())
 
         def make_peer(socket: Any) -> Peer:
             return Peer(
@@ -92,7 +93,7 @@ class Gateway:
                 submissions,
                 taught,
                 kept,
-                ImageLimits(),
+                decoders,
                 door,
                 self.live,
                 limits,
@@ -102,7 +103,11 @@ class Gateway:
 
         watching = asyncio.create_task(self.live.watch())
         try:
-            async with presence.running(), listening("127.0.0.1", 0, requests, make_peer, self.addresses) as self.port:
+            async with (
+                contextlib.aclosing(decoders),
+                presence.running(),
+                listening("127.0.0.1", 0, requests, make_peer, self.addresses) as self.port,
+            ):
                 yield self
         finally:
             watching.cancel()
