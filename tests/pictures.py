@@ -5,6 +5,7 @@ import struct
 import zlib
 from typing import Any
 
+import pillow_heif
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
@@ -40,6 +41,21 @@ def jpeg_turned(orientation: int, size: tuple[int, int] = (64, 48)) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     return jpeg(size, exif=exif.tobytes())
+
+
+def heic_turned(orientation: int) -> bytes:
+    return _turned("HEIF", orientation)
+
+
+def avif_turned(orientation: int) -> bytes:
+    return _turned("AVIF", orientation)
+
+
+def _turned(kind: str, orientation: int) -> bytes:
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return save(halves(), kind, exif=exif.tobytes())
 
 
 def jpeg_with_metadata(comment: bytes = b"") -> bytes:

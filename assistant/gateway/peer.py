@@ -324,6 +324,7 @@ class Peer:
             width=kept.width,
             height=kept.height,
             resized=kept.resized,
+            animated=kept.animated,
         )
         await self._pictures.add(self._connection.owner, picture, kept.data)
         return _ready(command_id, picture)
@@ -430,4 +431,5 @@ def _ready(command_id: str, picture: StoredPicture) -> ImageReadyAck:
         width=picture.width,
         height=picture.height,
         resized=picture.resized,
+        animated=picture.animated,
     )

@@ -164,7 +164,11 @@ class ImageBegin(Command):
 
 
 class ImageEnd(Command):
-    """All bytes are sent. After a wrong piece this gives the error, and frees the place."""
+    """All bytes are sent. After a wrong piece this gives the error, and frees the place.
+
+    ``resized``: the picture was scaled down. ``animated``: only its first frame is kept, which the ``notes`` of
+    ``turn.finished`` say too.
+    """
 
     type: Literal["image.end"]
     upload_id: UUID
@@ -359,12 +363,13 @@ class ImageOffsetAck(Ack):
 
 
 class ImageReadyAck(Ack):
-    """The picture is kept; ``resized``: it was scaled down."""
+    """The picture is kept; ``resized``: it was scaled down; ``animated``: only its first frame is kept."""
 
     image_id: str
     width: int
     height: int
     resized: bool
+    animated: bool
 
 
 class TurnSubmitAck(Ack):

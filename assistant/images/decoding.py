@@ -10,7 +10,7 @@ import resource
 import struct
 import sys
 from dataclasses import asdict, dataclass
-from io import BufferedReader, BufferedWriter
+from typing import BinaryIO
 
 from assistant.domain.errors import AssistantError
 from assistant.images import intake
@@ -44,7 +44,7 @@ def main() -> None:
         pass
 
 
-def _serve(requests: BufferedReader, replies: BufferedWriter, bounds: Bounds) -> bool:
+def _serve(requests: BinaryIO, replies: BinaryIO, bounds: Bounds) -> bool:
     """Answer one request; False when there are no more. A ``MemoryError`` ends the process, as a crash does."""
     head = requests.read(REQUEST.size)
     if len(head) < REQUEST.size:

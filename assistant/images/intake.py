@@ -3,6 +3,7 @@
 Blocking; run it off the event loop. Knows nothing of owners or of where the picture will be kept.
 """
 
+import functools
 import hashlib
 import importlib
 import io
@@ -14,9 +15,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from assistant.domain.errors import LimitReached, PictureError
 from assistant.images.sniff import sniff
 
-READ = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
-_READ_TEXT = "Send a JPEG, PNG, WebP, AVIF or GIF."
+READ = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIC")
+_READ_TEXT = "Send a JPEG, PNG, WebP, HEIC, AVIF or GIF."
 _MEGABYTE = 1024 * 1024
+_ONE_PICTURE = ("JPEG", "HEIC")
+"""More pictures in a file of these are not an animation: phones put previews and bursts there; the first is the one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +44,22 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class NormalisedPicture:
-    """A picture ready to keep: JPEG bytes, upright, RGB, one frame, no metadata; ``sha256`` is of ``data``."""
+    """A picture ready to keep: JPEG bytes, upright, RGB, no metadata; ``sha256`` is of ``data``."""
 
     data: bytes
     sha256: str
     width: int
     height: int
     resized: bool
+    animated: bool = False
+    """It is the first frame of several."""
 
 
 def normalise(data: bytes, limits: ImageLimits | None = None) -> NormalisedPicture:
     """Check, decode and re-encode a picture.
 
     Raises:
-        PictureError: empty, not a picture, of a kind that is not read, animated, damaged or cut short.
+        PictureError: empty, not a picture, of a kind that is not read, damaged or cut short.
         LimitReached: too many bytes, or too many pixels by its header; nothing has been decoded then.
         MemoryError: this process may not take as much as decoding it needs.
     """
@@ -63,7 +68,12 @@ def normalise(data: bytes, limits: ImageLimits | None = None) -> NormalisedPictu
     kind = sniff(data)
     if kind not in READ:
         raise PictureError("image_unsupported", f"{_what(kind)} {_READ_TEXT}")
-    picture = _decode(data, kind, limits)
+    if kind == "HEIC" and not _loads_heic():
+        raise PictureError(
+            "image_unsupported",
+            'HEIC pictures are not read here: send a JPEG. (To have them read: pip install "vlbm-assistant[heic]".)',
+        )
+    picture, animated = _decode(data, kind, limits)
     picture.info.clear()  # or comments and profiles would be written with the pixels
     width, height = picture.size
     picture.thumbnail((limits.side, limits.side), Image.Resampling.LANCZOS)
@@ -76,6 +86,7 @@ def normalise(data: bytes, limits: ImageLimits | None = None) -> NormalisedPictu
         width=picture.width,
         height=picture.height,
         resized=(width, height) != picture.size,
+        animated=animated,
     )
 
 
@@ -90,6 +101,7 @@ def load_decoders() -> None:
     """Load all that reading pictures needs; where files cannot be opened later, nothing could be loaded any more."""
     for plugin in ("Avif", "Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP"):
         importlib.import_module(f"PIL.{plugin}ImagePlugin")
+    _loads_heic()
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "AVIF"):
         sample = io.BytesIO()
         exif = Image.Exif()
@@ -104,18 +116,28 @@ def _what(kind: str | None) -> str:
     return "This is not a picture." if kind is None else f"{kind} pictures are not read."
 
 
-def _decode(data: bytes, kind: str, limits: ImageLimits) -> Image.Image:
-    """The first and only frame, upright, as RGB on white."""
+@functools.cache
+def _loads_heic() -> bool:
+    """Whether HEIC can be read: its decoder is an extra, for it is large and under other licences (LGPL, GPL)."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def _decode(data: bytes, kind: str, limits: ImageLimits) -> tuple[Image.Image, bool]:
+    """The first frame, upright, as RGB on white; whether there are more."""
     with warnings.catch_warnings():
         # The header's size is checked right below, before a pixel is decoded.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            with Image.open(io.BytesIO(data), formats=[kind]) as picture:
+            with Image.open(io.BytesIO(data), formats=["HEIF" if kind == "HEIC" else kind]) as picture:
                 _check_pixels(picture.size, limits)
-                if kind != "JPEG":  # phones append a second picture to a JPEG: the first is the one that was taken
-                    _check_still(picture, kind)
+                animated = kind not in _ONE_PICTURE and _is_animated(picture)
                 picture.load()
-                return _on_white(_upright(picture))
+                return _on_white(_upright(picture)), animated
         except (PictureError, LimitReached, MemoryError):
             raise
         except Image.DecompressionBombError as error:
@@ -145,11 +167,13 @@ def _too_many_pixels(limits: ImageLimits, size: tuple[int, int] | None = None) -
     )
 
 
-def _check_still(picture: Image.Image, kind: str) -> None:
-    if getattr(picture, "n_frames", 1) > 1:
-        raise PictureError(
-            "image_animated", f"This {kind} is animated; only still pictures are read. Send one frame as PNG or JPEG."
-        )
+def _is_animated(picture: Image.Image) -> bool:
+    """Whether a second frame follows; one that is damaged is none. At the first frame again afterwards."""
+    try:
+        return bool(getattr(picture, "is_animated", False))
+    except Exception:
+        picture.seek(0)
+        return False
 
 
 def _upright(picture: Image.Image) -> Image.Image:

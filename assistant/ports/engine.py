@@ -13,13 +13,17 @@ question asks for them; quote: they follow the answer where they are few; text: 
 
 @dataclass(frozen=True, slots=True)
 class EnginePicture:
-    """A picture as an engine gets it: encoded bytes, and the hash by which its features are cached."""
+    """A picture as an engine gets it: encoded bytes, and the hash by which its features are cached.
+
+    ``animated``: it is the first frame of what was sent.
+    """
 
     image_id: str
     sha256: str
     data: bytes
     width: int
     height: int
+    animated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

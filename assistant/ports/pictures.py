@@ -7,7 +7,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class StoredPicture:
-    """A picture after intake. ``sha256`` is of the bytes kept, ``source_sha256`` of the bytes sent."""
+    """A picture after intake. ``sha256`` is of the bytes kept, ``source_sha256`` of the bytes sent.
+
+    ``animated``: only the first frame of what was sent is kept.
+    """
 
     image_id: str
     sha256: str
@@ -15,6 +18,7 @@ class StoredPicture:
     width: int
     height: int
     resized: bool
+    animated: bool = False
 
 
 class PictureStore(Protocol):

@@ -16,7 +16,6 @@ ERRORS: dict[str, str] = {
     "export_changed": "Export again from the first part: the conversation changed meanwhile.",
     "frame_too_deep": "Nest JSON at most 16 deep.",
     "frame_too_wide": "Send less in one command: at most 2,000 members and elements.",
-    "image_animated": "Send one frame as a still picture.",
     "image_damaged": "Save or export the picture again, and send that.",
     "image_empty": "Choose a file that is not empty.",
     "image_gone": "Upload the picture again.",

@@ -30,7 +30,7 @@ async def load_picture(pictures: PictureStore, owner: str, image_id: str) -> Eng
     """A picture as engines take it. Raises ``NotFound``."""
     stored = await pictures.get(owner, image_id)
     data = await pictures.data(stored)
-    return EnginePicture(image_id, stored.sha256, data, stored.width, stored.height)
+    return EnginePicture(image_id, stored.sha256, data, stored.width, stored.height, stored.animated)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 The JSON object has ``format``, ``version``, ``session_id``, ``title``, ``created_at``, ``messages`` (as in the
 protocol, in the order of the log), ``turns`` (how each ended: the fields of ``turn.finished``) and ``pictures``
-(``image_id``, ``sha256`` of the bytes kept, ``source_sha256`` of the bytes sent, ``width``, ``height``, ``resized``).
+(``image_id``, ``sha256`` of the bytes kept, ``source_sha256`` of the bytes sent, ``width``, ``height``, ``resized``,
+``animated``: the first frame is kept).
 A picture that is gone by now is in the messages alone.
 """
 
@@ -51,6 +52,7 @@ def _picture(picture: StoredPicture) -> dict[str, Any]:
         "width": picture.width,
         "height": picture.height,
         "resized": picture.resized,
+        "animated": picture.animated,
     }
 
 

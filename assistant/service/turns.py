@@ -6,7 +6,7 @@ Knows nothing of how turns are claimed (see ``worker``), nor of where logs and p
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 
 from assistant.domain.errors import AssistantError, Unavailable
 from assistant.domain.events import ToolCalled, TurnProgress
@@ -14,7 +14,7 @@ from assistant.domain.messages import Message
 from assistant.domain.prompts import Prompt
 from assistant.domain.turns import path_to
 from assistant.ports.conversations import ConversationStore
-from assistant.ports.engine import End, Engine, EngineEvent, EngineRequest, Looked, Progress, Token
+from assistant.ports.engine import End, Engine, EngineEvent, EnginePicture, EngineRequest, Looked, Progress, Token
 from assistant.ports.limits import LimitStore
 from assistant.ports.memories import MemoryStore
 from assistant.ports.pictures import PictureStore
@@ -142,6 +142,7 @@ class TurnRunner:
             outcome.left_out = context.notes
             pictured = any(message.pictures for message in context.prompt)
             recalled = await self._recall(claim, outcome) if pictured else Recalled()
+            outcome.notes += _about_frames(context.prompt[-1].pictures)
             return self._engine.generate(
                 EngineRequest(context.prompt, claim.options, prefix, memory=recalled.taught, owner=claim.owner)
             )
@@ -151,6 +152,7 @@ class TurnRunner:
         tool = self._tools[call.name]
         pictures = [await load_picture(self._pictures, claim.owner, name) for name in history[-1].image_ids]
         recalled = await self._recall(claim, outcome) if pictures else Recalled()
+        outcome.notes += _about_frames(pictures)
         asked = ToolContext(self._engine, tuple(pictures), claim.options, prefix, recalled.taught, claim.owner)
         return tool.run(tool.arguments.model_validate(call.arguments), asked)
 
@@ -182,3 +184,10 @@ class TurnRunner:
                 outcome.end = item
         if outcome.end is not None and outcome.end.reason == "length":
             outcome.status = "length"
+
+
+def _about_frames(pictures: Sequence[EnginePicture]) -> tuple[str, ...]:
+    """A note for the reader where a picture moves."""
+    if not any(picture.animated for picture in pictures):
+        return ()
+    return ("Only the first frame of an animated picture was looked at.",)

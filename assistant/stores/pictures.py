@@ -48,7 +48,7 @@ class RedisPictures(PictureStore):
         image = keys.image(owner, picture.image_id)
         await self._write_down(picture.sha256, image, int(time.time()))
         await self._blobs.put(picture.sha256, data)
-        fields: dict[Any, Any] = {**asdict(picture), "resized": int(picture.resized)}
+        fields: dict[Any, Any] = {**asdict(picture), "resized": int(picture.resized), "animated": int(picture.animated)}
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(image, mapping=fields)
             pipe.expire(image, self._ttl)
@@ -80,6 +80,7 @@ class RedisPictures(PictureStore):
             width=int(fields["width"]),
             height=int(fields["height"]),
             resized=fields["resized"] == "1",
+            animated=fields.get("animated") == "1",
         )
 
     async def data(self, picture: StoredPicture) -> bytes:

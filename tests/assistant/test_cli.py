@@ -193,7 +193,6 @@ def test_caption(shell: Shell, tmp_path: Path, style: str) -> None:
     [
         (pictures.truncated_jpeg, "cut short"),
         (pictures.bomb_png, "megapixels"),
-        (pictures.animated_gif, "animated"),
         (pictures.heic, "HEIC"),
         (pictures.svg, "SVG"),
         (pictures.empty, "empty"),

@@ -83,7 +83,10 @@ export interface ImageBegin {
   mime?: string;
 }
 
-/** All bytes are sent. After a wrong piece this gives the error, and frees the place. */
+/**
+ * All bytes are sent. After a wrong piece this gives the error, and frees the place. `resized`: the picture was scaled
+ * down. `animated`: only its first frame is kept, which the `notes` of `turn.finished` say too.
+ */
 export interface ImageEnd {
   type: "image.end";
   id: string;
@@ -105,7 +108,7 @@ export interface ImagePart {
   height: number;
 }
 
-/** The picture is kept; `resized`: it was scaled down. */
+/** The picture is kept; `resized`: it was scaled down; `animated`: only its first frame is kept. */
 export interface ImageReadyAck {
   type: "ack";
   id: string;
@@ -113,6 +116,7 @@ export interface ImageReadyAck {
   width: number;
   height: number;
   resized: boolean;
+  animated: boolean;
 }
 
 /**

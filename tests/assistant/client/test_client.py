@@ -202,9 +202,9 @@ async def test_a_known_picture_is_not_sent_again(server: Server) -> None:
 
 async def test_a_refused_picture(server: Server) -> None:
     server.says("image.begin", offset=0)
-    server.says("image.end", code="image_animated", message="Only still pictures.")
+    server.says("image.end", code="image_unreadable", message="This cannot be read.")
     async with connected(server) as client:
-        with pytest.raises(ServerRefused, match="Only still"):
+        with pytest.raises(ServerRefused, match="cannot be read"):
             await client.upload(b"data")
 
 

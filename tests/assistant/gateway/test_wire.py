@@ -227,7 +227,7 @@ def test_answers_leave_out_what_is_absent() -> None:
         "limits": {"image_bytes": 1, "image_pixels": 2, "images": 3, "text_chars": 4, "chunk_bytes": 262144},
     }
     assert json.loads(wire.Pong(id="3").to_json()) == {"type": "pong", "id": "3"}
-    ready = wire.ImageReadyAck(id="4", image_id="i_1", width=640, height=480, resized=False)
+    ready = wire.ImageReadyAck(id="4", image_id="i_1", width=640, height=480, resized=False, animated=False)
     assert json.loads(ready.to_json()) == {
         "type": "ack",
         "id": "4",
@@ -235,6 +235,7 @@ def test_answers_leave_out_what_is_absent() -> None:
         "width": 640,
         "height": 480,
         "resized": False,
+        "animated": False,
     }
 
 

@@ -180,6 +180,38 @@ def test_a_phone_s_jpeg_with_a_second_picture_behind_it_is_read() -> None:
     assert near(colour(kept, 0.25), pictures.RED)
 
 
+@pytest.mark.parametrize("make", [pictures.animated_gif, pictures.animated_webp, pictures.animated_png])
+def test_of_an_animation_the_first_frame_is_kept_and_it_says_so(make: Callable[[], bytes]) -> None:
+    kept = normalise(make())
+    assert kept.animated
+    assert near(colour(kept, 0.5), pictures.RED, by=40)
+
+
+def test_a_still_picture_is_not_called_animated() -> None:
+    assert not any(normalise(data).animated for data in (pictures.gif(), pictures.jpeg_multi_picture(), pictures.png()))
+
+
+def test_an_animation_whose_second_frame_is_damaged_is_its_first() -> None:
+    whole = pictures.animated_gif()
+    assert near(colour(normalise(whole[:-12]), 0.5), pictures.RED, by=40)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_heic_and_avif_are_read_upright(orientation: int) -> None:
+    for data in (pictures.heic_turned(orientation), pictures.avif_turned(orientation)):
+        kept = normalise(data)
+        assert (kept.width, kept.height) == ((64, 48) if orientation in (1, 3) else (48, 64))
+        red = {1: (0.1, 0.5), 3: (0.9, 0.5), 6: (0.5, 0.1), 8: (0.5, 0.9)}[orientation]
+        assert near(colour(kept, *red), pictures.RED, by=40)
+        assert not opened(kept).getexif()
+
+
+def test_heic_without_its_decoder_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assistant.images.intake._loads_heic", lambda: False)
+    with pytest.raises(PictureError, match="HEIC pictures are not read here: send a JPEG"):
+        normalise(pictures.heic_turned(1))
+
+
 # --- What is refused ----------------------------------------------------------------------------------------------
 
 
@@ -189,12 +221,9 @@ def test_a_phone_s_jpeg_with_a_second_picture_behind_it_is_read() -> None:
         (pictures.empty, "image_empty"),
         (pictures.text, "image_unsupported"),
         (pictures.svg, "image_unsupported"),
-        (pictures.heic, "image_unsupported"),
+        (pictures.heic, "image_damaged"),
         (lambda: pictures.save(pictures.halves(), "BMP"), "image_unsupported"),
         (lambda: pictures.save(pictures.halves(), "TIFF"), "image_unsupported"),
-        (pictures.animated_gif, "image_animated"),
-        (pictures.animated_webp, "image_animated"),
-        (pictures.animated_png, "image_animated"),
         (pictures.truncated_jpeg, "image_truncated"),
         (pictures.truncated_png, "image_truncated"),
         (lambda: b"\xff\xd8\xff", "image_damaged"),
@@ -286,6 +315,8 @@ WHOLE = [
     pictures.webp(),
     pictures.animated_webp(),
     pictures.gif(),
+    pictures.heic_turned(6),
+    pictures.avif_turned(6),
 ]
 
 
@@ -297,7 +328,7 @@ def test_a_picture_cut_anywhere_is_taken_or_refused_by_name(whole: bytes) -> Non
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_an_animated_gif_cut_anywhere_is_refused_by_name() -> None:
+def test_an_animated_gif_cut_anywhere_is_taken_or_refused_by_name() -> None:
     whole = pictures.animated_gif()
     for end in range(len(whole)):
         _taken_or_refused(whole[:end])
@@ -307,7 +338,7 @@ def test_an_animated_gif_cut_anywhere_is_refused_by_name() -> None:
 def test_a_damaged_picture_is_taken_or_refused_by_name() -> None:
     chance = random.Random(7)
     for _ in range(3000):
-        data = bytearray(chance.choice(WHOLE[:-1]))
+        data = bytearray(chance.choice(WHOLE))
         for _ in range(chance.randint(1, 6)):
             place = chance.randrange(len(data))
             match chance.randrange(3):

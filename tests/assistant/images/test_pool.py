@@ -63,6 +63,11 @@ async def pool(how: str | None = None, *, size: int = 1, bounds: Bounds | None =
         pictures.gif,
         pictures.jpeg_with_metadata,
         pictures.jpeg_multi_picture,
+        pictures.animated_gif,
+        pictures.animated_webp,
+        pictures.animated_png,
+        lambda: pictures.heic_turned(6),
+        lambda: pictures.avif_turned(6),
     ],
 )
 async def test_it_makes_of_a_picture_what_intake_makes_of_it(make: object) -> None:

@@ -71,6 +71,7 @@ async def test_json_holds_all_that_is_kept() -> None:
             "width": 64,
             "height": 48,
             "resized": False,
+            "animated": False,
         }
     ]
     assert {name: document[name] for name in ("format", "version", "session_id", "title", "created_at")} == {

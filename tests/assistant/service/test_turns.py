@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -595,3 +596,13 @@ async def test_limits_that_are_away_keep_no_answer_back() -> None:
     house = House(FakeEngine(*words("abc"), end()))
     house.limits.error = Unavailable("unavailable", "away")
     assert (await house.run()).status == "completed"
+
+
+async def test_an_answer_about_a_picture_that_moves_says_what_was_looked_at() -> None:
+    kept = FakePictures("i_1", "i_2")
+    picture, data = kept.kept["i_2"]
+    kept.kept["i_2"] = replace(picture, animated=True), data
+    for image_id, notes in (("i_1", None), ("i_2", ("Only the first frame of an animated picture was looked at.",))):
+        engine = FakeEngine(looked(image_id), *words("A cat."), end())
+        queue = await House(engine, question("What is this?", image_id), pictures=kept).run()
+        assert queue.last.notes == notes
