@@ -34,6 +34,7 @@ from assistant.service.worker import Worker
 from assistant.settings import Settings
 from assistant.stores.api_keys import RedisKeys
 from assistant.stores.bells import Bells
+from assistant.stores.blob_sweep import keep_sweeping
 from assistant.stores.blobs import FolderBlobs, RedisBlobs
 from assistant.stores.connection import open_client
 from assistant.stores.conversations import RedisConversations
@@ -105,8 +106,11 @@ def allowances(settings: Settings) -> Allowances:
 
 
 @contextlib.asynccontextmanager
-async def open_stores(url: str, blob_folder: Path | None) -> AsyncIterator[Stores]:
+async def open_stores(url: str, blob_folder: Path | None, *, picture_quota: int = 1024**3) -> AsyncIterator[Stores]:
     """The stores on a Redis; pictures in ``blob_folder``, or in Redis too where there is none.
+
+    Args:
+        picture_quota: bytes that the pictures of one owner may have.
 
     Raises:
         Unavailable: Redis does not answer, or is too old.
@@ -121,7 +125,7 @@ async def open_stores(url: str, blob_folder: Path | None) -> AsyncIterator[Store
         yield Stores(
             RedisConversations(client, bells, clock),
             RedisQueue(client, bells, clock),
-            RedisPictures(client, blobs),
+            RedisPictures(client, blobs, quota=picture_quota),
             RedisMemories(client),
             RedisKeys(client, bells),
             RedisLimits(client, bells),
@@ -181,6 +185,7 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
     watching = asyncio.create_task(live.watch(), name="revocations")
     try:
         async with (
+            _sweeping_blobs(stores.pictures),
             contextlib.aclosing(decoders),
             presence.running(),
             listening(settings.host, settings.port, requests, make_peer, addresses) as port,
@@ -214,6 +219,16 @@ def make_verifier(settings: Settings) -> TokenVerifier | None:
     if not Path(keys).is_file():
         raise InvalidRequest("jwt_keys_missing", f"--jwt-keys is neither a file nor an https:// URL: {keys}")
     return JwtVerifier(issuer, audience, settings.jwt_algorithms, FileKeys(Path(keys)))
+
+
+@contextlib.asynccontextmanager
+async def _sweeping_blobs(pictures: RedisPictures) -> AsyncIterator[None]:
+    task = asyncio.create_task(keep_sweeping(pictures), name="blob sweep")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager

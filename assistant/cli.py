@@ -27,7 +27,7 @@ def cli() -> None:
 
 
 @cli.command()
-@options("host", "port", "api_port", "data", "redis_url", *_ACCESS, *LIMITS, *_ENGINE)
+@options("host", "port", "api_port", "data", "redis_url", *_ACCESS, *LIMITS, "picture_quota_mb", *_ENGINE)
 def serve(**values: Any) -> None:
     """Run everything in one process."""
     from assistant import run
@@ -36,7 +36,7 @@ def serve(**values: Any) -> None:
 
 
 @cli.command()
-@options("host", "port", "redis_url", *_ACCESS, *LIMITS, "log_level")
+@options("host", "port", "redis_url", *_ACCESS, *LIMITS, "picture_quota_mb", "log_level")
 def gateway(**values: Any) -> None:
     """Run only the gateway; workers answer."""
     from assistant import run

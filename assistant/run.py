@@ -42,13 +42,19 @@ async def _until_stopped(*tasks: asyncio.Task[None]) -> None:
         task.result()
 
 
+def _quota(settings: Settings) -> int:
+    return settings.picture_quota_mb * 1024**2
+
+
 async def serve(settings: Settings, say: Say) -> None:
     """Gateway, worker and, where no URL is given, a private Redis."""
     _configure_logging(settings)
     _raise_open_files()
     async with contextlib.AsyncExitStack() as stack:
         url = await stack.enter_async_context(redis_of(settings))
-        stores = await stack.enter_async_context(open_stores(url, settings.data / "pictures"))
+        stores = await stack.enter_async_context(
+            open_stores(url, settings.data / "pictures", picture_quota=_quota(settings))
+        )
         engine = await asyncio.to_thread(make_engine, settings, say, settings.data / "features")
         worker = await stack.enter_async_context(running_worker(engine, stores))
         address = await stack.enter_async_context(running_gateway(settings, stores, engine))
@@ -61,7 +67,10 @@ async def gateway(settings: Settings, say: Say) -> None:
     _configure_logging(settings)
     _raise_open_files()
     url = shared_redis(settings)
-    async with open_stores(url, None) as stores, running_gateway(settings, stores) as address:
+    async with (
+        open_stores(url, None, picture_quota=_quota(settings)) as stores,
+        running_gateway(settings, stores) as address,
+    ):
         say(address)
         await _until_stopped()
 

@@ -182,6 +182,9 @@ class Settings:
     frames_per_second: int = _option(
         "Frames read from one connection in a second, twice as many at once; 0 is any number.", 200, kind=_COUNT
     )
+    picture_quota_mb: int = _option(
+        "Megabytes of pictures that are kept for one owner.", 1024, kind=click.IntRange(1, 1024**2)
+    )
     log_level: str = _option("How much is logged.", "warning", kind=click.Choice(["debug", "info", "warning", "error"]))
 
 

@@ -306,6 +306,8 @@ class Peer:
         known = await self._pictures.find(self._connection.owner, command.sha256)
         if known is not None:
             return _ready(command.id, known)
+        self._decoders.limits.check_bytes(command.bytes)
+        await self._pictures.check_room(self._connection.owner, command.bytes)
         awaited = self._connection.expect(command)
         try:
             await self._owner_limits.begin_picture(self._connection.owner, command.bytes)

@@ -1,6 +1,6 @@
 """Where pictures are kept: what is known of each, and its bytes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,7 +25,10 @@ class PictureStore(Protocol):
     """Keeps the pictures of owners. A picture that is not the owner's is ``NotFound``."""
 
     async def add(self, owner: str, picture: StoredPicture, data: bytes) -> None:
-        """Keep a picture durably under its id."""
+        """Keep a picture durably under its id. Raises ``LimitReached`` as ``check_room``."""
+
+    async def check_room(self, owner: str, size: int) -> None:
+        """Raises ``LimitReached`` where so many bytes more are more than an owner may keep."""
 
     async def find(self, owner: str, source_sha256: str) -> StoredPicture | None:
         """The picture that this owner has sent before, by the hash of what was sent."""
@@ -69,6 +72,9 @@ class BlobStore(Protocol):
 
     async def put_back(self, sha256: str, aside: str) -> None:
         """Bytes that were set aside are wanted after all."""
+
+    def hashes(self) -> AsyncIterator[str]:
+        """All that is kept; what comes or goes meanwhile may be in it. Tidies what a crash has left."""
 
     async def discard(self, sha256: str, aside: str) -> None:
         """Forget bytes that were set aside."""

@@ -40,6 +40,7 @@ ERRORS: dict[str, str] = {
     "message_empty": "Send a text, a picture or a tool.",
     "message_not_found": "Name a message of this session, by the id in its event.",
     "number_too_long": "Write numbers in at most 40 characters.",
+    "picture_quota": "Delete sessions with pictures that are no longer needed, or send a smaller picture.",
     "pixels_beyond_limit": "Send a smaller picture: waiting does not help.",
     "pixels_exhausted": "Send the picture again after `retry_after` seconds, or a smaller one.",
     "prompt_too_long": "Shorten the message.",

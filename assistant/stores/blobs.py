@@ -8,6 +8,8 @@ import contextlib
 import os
 import secrets
 import tempfile
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -17,6 +19,8 @@ from assistant.ports.pictures import BlobStore
 from assistant.stores import keys
 
 _ASIDE = ".aside-"
+LEFT_SECONDS = 3600
+"""No write takes so long: what is still not in its place is left over from a crash."""
 
 
 class FolderBlobs(BlobStore):
@@ -40,6 +44,22 @@ class FolderBlobs(BlobStore):
 
     async def discard(self, sha256: str, aside: str) -> None:
         await asyncio.to_thread(self._path(aside).unlink, missing_ok=True)
+
+    async def hashes(self) -> AsyncIterator[str]:
+        for part in await asyncio.to_thread(_listed, self._folder):
+            for path in await asyncio.to_thread(_listed, part):
+                if not path.name.startswith(".") and _ASIDE not in path.name:
+                    yield path.name
+                elif await asyncio.to_thread(_is_left_over, path):
+                    await asyncio.to_thread(self._tidy, path)
+
+    def _tidy(self, path: Path) -> None:
+        """A file that a crash has left: half of one goes, one that was set aside is looked at again."""
+        sha256, aside, _ = path.name.partition(_ASIDE)
+        if aside:
+            self._move(path, sha256)
+        else:
+            path.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name
@@ -82,6 +102,16 @@ class FolderBlobs(BlobStore):
             return None
 
 
+def _listed(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_left_over(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_ctime < time.time() - LEFT_SECONDS
+    return False
+
+
 class RedisBlobs(BlobStore):
     """Blobs as Redis strings, forgotten with the conversations that could name them.
 
@@ -101,7 +131,7 @@ class RedisBlobs(BlobStore):
         return found if isinstance(found, bytes) else None
 
     async def set_aside(self, sha256: str) -> str | None:
-        name = secrets.token_hex(8)
+        name = f"{int(time.time())}-{secrets.token_hex(8)}"
         with contextlib.suppress(ResponseError):  # there is no such key
             await self._redis.rename(keys.blob(sha256), keys.aside(sha256, name))
             return name
@@ -113,3 +143,15 @@ class RedisBlobs(BlobStore):
 
     async def discard(self, sha256: str, aside: str) -> None:
         await self._redis.unlink(keys.aside(sha256, aside))
+
+    async def hashes(self) -> AsyncIterator[str]:
+        async for name in self._redis.scan_iter(match=keys.aside("*", "*"), count=1000):
+            await self._tidy(*keys.set_aside(name.decode()))
+        before = keys.blob("")
+        async for name in self._redis.scan_iter(match=keys.blob("*"), count=1000):
+            yield name.decode().removeprefix(before)
+
+    async def _tidy(self, sha256: str, aside: str) -> None:
+        """What a crash has left aside is looked at again."""
+        if int(aside.partition("-")[0]) < time.time() - LEFT_SECONDS:
+            await self.put_back(sha256, aside)

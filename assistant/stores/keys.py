@@ -16,6 +16,7 @@ va:{o:OWNER}:sessions    zset    conversations with a message, by the time of th
 va:{o:OWNER}:image:ID    hash    a picture of this owner
 va:{o:OWNER}:used:ID     set     sessions that use a picture
 va:{o:OWNER}:pictures:ID set     pictures that a session uses
+va:{o:OWNER}:sizes       hash    picture id -> bytes kept of it, for the quota
 va:{o:OWNER}:source:SHA  string  id of the picture that was sent with this hash
 va:{o:OWNER}:memory      hash    memory id -> what this owner has taught
 va:{o:OWNER}:styles      hash    memory id -> encoder, and what it made of the picture (base64)
@@ -83,6 +84,10 @@ def pictures(owner: str, session_id: str) -> str:
     return f"va:{{o:{owner}}}:pictures:{session_id}"
 
 
+def sizes(owner: str) -> str:
+    return f"va:{{o:{owner}}}:sizes"
+
+
 def source(owner: str, sha256: str) -> str:
     return f"va:{{o:{owner}}}:source:{sha256}"
 
@@ -119,6 +124,12 @@ def users(sha256: str) -> str:
 
 def aside(sha256: str, name: str) -> str:
     return f"{{{blob(sha256)}}}:aside:{name}"
+
+
+def set_aside(key: str) -> tuple[str, str]:
+    """The arguments of ``aside`` that gave this name."""
+    sha256, _, name = key.partition("}:aside:")
+    return sha256.removeprefix("{" + blob("")), name
 
 
 def bell(session_id: str) -> str:

@@ -10,13 +10,13 @@ they are put back, or it finds none in their place, and keeps its own.
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from redis.asyncio import Redis
 
-from assistant.domain.errors import NotFound
+from assistant.domain.errors import LimitReached, NotFound
 from assistant.ports.pictures import BlobStore, PictureStore, StoredPicture
 from assistant.stores import keys
 from assistant.stores.connection import Script, reporting
@@ -35,16 +35,19 @@ class RedisPictures(PictureStore):
     """``PictureStore`` whose index is in Redis.
 
     Args:
+        quota: bytes that the pictures of an owner may have, as kept.
         ttl_seconds: a picture that nobody has asked for in so long is forgotten.
     """
 
-    def __init__(self, client: Redis, blobs: BlobStore, *, ttl_seconds: int = 30 * 86400) -> None:
+    def __init__(self, client: Redis, blobs: BlobStore, *, quota: int = 1024**3, ttl_seconds: int = 30 * 86400) -> None:
         self._redis = client
         self._blobs = blobs
+        self._quota = quota
         self._ttl = ttl_seconds
         self._use, self._drop = map(Script.named, ("use", "drop_picture"))
 
     async def add(self, owner: str, picture: StoredPicture, data: bytes) -> None:
+        await self.check_room(owner, len(data))
         image = keys.image(owner, picture.image_id)
         await self._write_down(picture.sha256, image, int(time.time()))
         await self._blobs.put(picture.sha256, data)
@@ -53,7 +56,38 @@ class RedisPictures(PictureStore):
             pipe.hset(image, mapping=fields)
             pipe.expire(image, self._ttl)
             pipe.set(keys.source(owner, picture.source_sha256), picture.image_id, ex=self._ttl)
+            pipe.hset(keys.sizes(owner), picture.image_id, str(len(data)))
+            pipe.expire(keys.sizes(owner), self._ttl)
             await pipe.execute()
+
+    async def check_room(self, owner: str, size: int) -> None:
+        if await self._taken(owner) + size <= self._quota:
+            return
+        await self._strike_out_forgotten(owner)
+        if await self._taken(owner) + size > self._quota:
+            raise LimitReached(
+                "picture_quota",
+                f"Your pictures take all of the {self._quota // 1024**2} MB that are kept for you. "
+                "Delete conversations with pictures that you do not need, or send a smaller picture.",
+            )
+
+    async def _taken(self, owner: str) -> int:
+        sizes = await self._redis.hvals(keys.sizes(owner))
+        return sum(map(int, sizes))
+
+    async def _strike_out_forgotten(self, owner: str) -> None:
+        """Pictures that were not asked for in so long that they are gone count no more."""
+        image_ids = [str(image_id) for image_id in await self._redis.hkeys(keys.sizes(owner))]
+        there = await self._exist([keys.image(owner, image_id) for image_id in image_ids])
+        gone = [image_id for image_id, exists in zip(image_ids, there, strict=True) if not exists]
+        if gone:
+            await self._redis.hdel(keys.sizes(owner), *gone)
+
+    async def _exist(self, names: list[str]) -> list[bool]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.exists(name)
+            return [bool(answer) for answer in await pipe.execute()]
 
     async def find(self, owner: str, source_sha256: str) -> StoredPicture | None:
         image_id = await self._redis.getex(keys.source(owner, source_sha256), ex=self._ttl)
@@ -69,7 +103,8 @@ class RedisPictures(PictureStore):
     async def get(self, owner: str, image_id: str) -> StoredPicture:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hgetall(keys.image(owner, image_id))
-            pipe.expire(keys.image(owner, image_id), self._ttl)
+            for name in (keys.image(owner, image_id), keys.used(owner, image_id), keys.sizes(owner)):
+                pipe.expire(name, self._ttl)
             fields: dict[Any, Any] = (await pipe.execute())[0]
         if not fields:
             raise IMAGE_NOT_FOUND
@@ -112,15 +147,19 @@ class RedisPictures(PictureStore):
             if image_id in keep:
                 continue
             await self._drop_ended(owner, used)
-            names = [keys.image(owner, image_id), used]
+            names = [keys.image(owner, image_id), used, keys.sizes(owner)]
             [sha256] = await self._drop.run(self._redis, names, [image_id, keys.source(owner, "")])
             if sha256:
                 await self._write_down(sha256, keys.image(owner, image_id), ENDED)
-                await self._forget_unused(sha256)
+                await self.forget_unused(sha256)
                 if not (await self._uses(sha256))[1]:
                     gone.append(sha256)
         await self._redis.delete(keys.pictures(owner, session_id))
         return gone
+
+    def hashes(self) -> AsyncIterator[str]:
+        """The hashes of all bytes that are kept, used or not."""
+        return self._blobs.hashes()
 
     async def _drop_ended(self, owner: str, used: str) -> None:
         """Take conversations that have expired, or were never this owner's, off those that use a picture."""
@@ -135,7 +174,7 @@ class RedisPictures(PictureStore):
             pipe.expire(keys.users(sha256), self._ttl * 2)
             await pipe.execute()
 
-    async def _forget_unused(self, sha256: str) -> bool:
+    async def forget_unused(self, sha256: str) -> bool:
         """Forget a blob that pictures used and none uses now. Whether it was forgotten.
 
         One of which no use was ever written down is left: it may be another store's.
@@ -162,9 +201,3 @@ class RedisPictures(PictureStore):
             if not exists and int(begun) <= oldest
         ]
         return ended, len(ended) < len(written)
-
-    async def _exist(self, names: list[str]) -> list[bool]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for name in names:
-                pipe.exists(name)
-            return [bool(answer) for answer in await pipe.execute()]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from assistant.domain.access import ApiKey
-from assistant.domain.errors import Conflict, NotFound
+from assistant.domain.errors import Conflict, LimitReached, NotFound
 from assistant.domain.events import Event, MessageCreated, Place, PlacedEvent, TurnDelta, TurnFinished, TurnStatus
 from assistant.domain.limits import Allowance, Allowances, Resource, Standing, too_many_sockets
 from assistant.domain.memories import Memory
@@ -345,6 +345,7 @@ class FakePictures(PictureStore):
         self.error: Exception | None = None
         self.loaded: list[str] = []
         self.used: dict[str, list[str]] = {}
+        self.full = False
         for image_id in image_ids:
             picture = StoredPicture(image_id, f"sha-{image_id}", f"source-{image_id}", *size, resized=False)
             self.kept[image_id] = picture, f"bytes of {image_id}".encode()
@@ -352,6 +353,11 @@ class FakePictures(PictureStore):
     async def add(self, owner: str, picture: StoredPicture, data: bytes) -> None:
         self._check()
         self.kept[picture.image_id] = picture, data
+
+    async def check_room(self, owner: str, size: int) -> None:
+        self._check()
+        if self.full:
+            raise LimitReached("picture_quota", "Your pictures take all that is kept for you.")
 
     async def find(self, owner: str, source_sha256: str) -> StoredPicture | None:
         self._check()

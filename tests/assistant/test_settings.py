@@ -70,6 +70,7 @@ def test_data_lives_in_the_user_s_data_folder(monkeypatch: pytest.MonkeyPatch, t
         ("jwt_keys", "https://issuer.example/keys", "https://issuer.example/keys"),
         ("jwt_algorithms", "ES256,EdDSA", ("ES256", "EdDSA")),
         ("log_level", "debug", "debug"),
+        ("picture_quota_mb", "10", 10),
     ],
 )
 def test_each_setting_by_option_and_by_variable(name: str, text: str, value: object) -> None:
@@ -107,6 +108,7 @@ def test_an_empty_variable_is_none() -> None:
         ("jwt_algorithms", "HS256"),
         ("jwt_algorithms", "RS256,HS256"),
         ("log_level", "loud"),
+        ("picture_quota_mb", "0"),
         ("scripted_delay_ms", "-1"),
         ("scripted_delay_ms", "nan"),
         ("scripted_delay_ms", "inf"),

@@ -38,6 +38,7 @@ from assistant.stores import conversations as conversations_module
 from assistant.stores import keys
 from assistant.stores import memories as memories_module
 from assistant.stores.bells import Bells
+from assistant.stores.blob_sweep import sweep
 from assistant.stores.connection import connect, open_client
 from assistant.stores.queue import RedisQueue
 from tests import servers
@@ -423,6 +424,126 @@ async def test_an_upload_between_looking_and_setting_aside_keeps_its_bytes(
         monkeypatch.setattr(blobs, "set_aside", late)
         assert await _let_go(stores, "i_1") == []
         assert await stores.pictures.data(photo("2")) == b"bytes"
+
+
+async def test_a_sweep_leaves_what_it_knows_nothing_of(url: str, blob_folder: Path | None) -> None:
+    """A folder may be used with another Redis for a while."""
+    async with _empty(url, blob_folder) as stores:
+        await stores.pictures._blobs.put("a" * 64, b"another store's")
+        assert await sweep(stores.pictures) == 0
+        assert await stores.pictures.data(photo("1")) == b"another store's"
+
+
+async def test_a_sweep_forgets_what_nobody_uses(
+    url: str, blob_folder: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _empty(url, blob_folder) as stores:
+        await stores.pictures.add(OWNER, photo("1"), b"used")
+        await stores.pictures.add(OWNER, photo("2", "c"), b"out of time")
+        client = connect(url)
+        await client.delete(keys.image(OWNER, "i_2"))
+        assert await sweep(stores.pictures) == 0  # it may be on its way in
+        monkeypatch.setattr("assistant.stores.pictures.UPLOAD_SECONDS", -1)
+        assert await sweep(stores.pictures) == 1
+        assert await sweep(stores.pictures) == 0
+        assert await stores.pictures.data(photo("1")) == b"used"
+        assert [await client.exists(keys.users(letter * 64)) for letter in "ac"] == [1, 0]
+        await client.aclose()
+
+
+async def test_what_was_removed_but_for_its_bytes_is_swept(
+    url: str, blob_folder: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _empty(url, blob_folder) as stores:
+        await stores.pictures.add(OWNER, photo("1"), b"bytes")
+
+        async def crash(_: str) -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr(stores.pictures, "forget_unused", crash)
+        with pytest.raises(RuntimeError):
+            await _let_go(stores, "i_1")
+        monkeypatch.undo()
+        assert await sweep(stores.pictures) == 1
+
+
+async def test_sweeps_and_uploads_of_the_same_bytes_at_once_lose_none(
+    url: str, blob_folder: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _empty(url, blob_folder) as stores:
+
+        async def send(owner: str) -> None:
+            for number in range(15):
+                picture = photo(str(number))
+                await stores.pictures.add(owner, picture, b"bytes")
+                assert await stores.pictures.data(picture) == b"bytes"
+                await _let_go(stores, picture.image_id, owner)
+
+        async def sweep_on() -> None:
+            while True:
+                await sweep(stores.pictures)
+                await asyncio.sleep(0)
+
+        sweeping = [asyncio.create_task(sweep_on()) for _ in range(2)]
+        await asyncio.gather(*(send(f"owner-{number}") for number in range(4)))
+        for task in sweeping:
+            task.cancel()
+        await asyncio.gather(*sweeping, return_exceptions=True)
+        assert [sha256 async for sha256 in stores.pictures.hashes()] == []
+
+
+async def test_what_a_crash_left_is_tidied(url: str, blob_folder: Path | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with _empty(url, blob_folder) as stores:
+        await stores.pictures.add(OWNER, photo("1"), b"used")
+        assert await stores.pictures._blobs.set_aside("a" * 64)
+        if blob_folder is not None:
+            (blob_folder / "aa" / ".new-half").write_bytes(b"us")
+        await sweep(stores.pictures)
+        assert await stores.pictures._blobs.get("a" * 64) is None  # somebody may be at it
+        assert blob_folder is None or len(blobs_in(blob_folder)) == 2
+        monkeypatch.setattr("assistant.stores.blobs.LEFT_SECONDS", -1)
+        await sweep(stores.pictures)
+        assert await stores.pictures.data(photo("1")) == b"used"
+        assert blob_folder is None or blobs_in(blob_folder) == {"a" * 64}
+
+
+async def test_an_owner_may_keep_so_many_bytes(url: str, blob_folder: Path | None) -> None:
+    client = connect(url)
+    await client.flushall()
+    async with open_stores(url, blob_folder, picture_quota=10) as stores:
+        await stores.pictures.add(OWNER, photo("1"), bytes(6))
+        await stores.pictures.check_room(OWNER, 4)
+        with pytest.raises(LimitReached, match="Delete conversations"):
+            await stores.pictures.check_room(OWNER, 5)
+        with pytest.raises(LimitReached):
+            await stores.pictures.add(OWNER, photo("2", "c"), bytes(5))
+        await stores.pictures.check_room("eve", 10)
+        await client.delete(keys.image(OWNER, "i_1"))  # it ran out of time
+        await stores.pictures.check_room(OWNER, 10)
+        await stores.pictures.add(OWNER, photo("2", "c"), bytes(10))
+        assert await _let_go(stores, "i_2") == [photo("2", "c").sha256]
+        await stores.pictures.check_room(OWNER, 10)
+    await client.aclose()
+
+
+async def test_use_keeps_a_picture(url: str, blob_folder: Path | None) -> None:
+    async with _empty(url, blob_folder) as stores:
+        await stores.pictures.add(OWNER, photo("1"), b"bytes")
+        await pictured(stores, "i_1")
+        client = connect(url)
+        names = [
+            keys.image(OWNER, "i_1"),
+            keys.used(OWNER, "i_1"),
+            keys.users("a" * 64),
+            keys.source(OWNER, photo().source_sha256),
+            keys.sizes(OWNER),
+        ]
+        names += [keys.blob("a" * 64)] if blob_folder is None else []
+        for name in names:
+            await client.expire(name, 100)
+        assert await stores.pictures.find(OWNER, photo().source_sha256) is not None
+        assert min([await client.ttl(name) for name in names]) > 86400
+        await client.aclose()
 
 
 async def test_a_picture_whose_bytes_are_gone_may_be_sent_again(url: str, blob_folder: Path | None) -> None:

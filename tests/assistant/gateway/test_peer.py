@@ -490,6 +490,13 @@ async def test_a_bad_picture_does_not_end_the_connection(gateway: Gateway, data:
         assert (await client.command("ping"))["type"] == "pong"
 
 
+async def test_a_picture_for_which_there_is_no_room_is_refused_before_it_is_sent(gateway: Gateway) -> None:
+    gateway.pictures.full = True
+    async with gateway.client() as client:
+        begin = {"upload_id": str(uuid4()), "sha256": "0" * 64, "bytes": 9}
+        assert (await client.command("image.begin", **begin))["code"] == "picture_quota"
+
+
 async def test_an_absurd_size_does_not_end_the_connection(gateway: Gateway) -> None:
     async with gateway.client() as client:
         refused = await client.command("image.begin", upload_id=str(uuid4()), sha256="0" * 64, bytes=10**35)
