@@ -22,6 +22,7 @@ from assistant.gateway.live import LiveSockets
 from assistant.gateway.peer import Peer
 from assistant.gateway.presence import Presence
 from assistant.gateway.server import listening
+from assistant.gateway.unfinished import Unfinished
 from assistant.images import DecoderPool, ImageLimits
 from assistant.ports.engine import Engine
 from assistant.ports.pictures import BlobStore, Seen
@@ -154,7 +155,7 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
     submissions = Submissions(stores.conversations, stores.pictures, tools, owner_limits)
     taught = Memories(stores.memories, stores.pictures, SystemClock())
     kept = Sessions(stores.conversations, stores.pictures, stores.memories, owner_limits, seen)
-    decoders = DecoderPool(ImageLimits())
+    decoders, unfinished = DecoderPool(ImageLimits()), Unfinished()
     assets = Assets(Path(str(files("assistant"))) / "web" / "dist")
     door = Authenticator(
         stores.keys,
@@ -175,6 +176,7 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
             taught,
             kept,
             decoders,
+            unfinished,
             door,
             live,
             owner_limits,

@@ -103,10 +103,11 @@ class Client:
         Raises:
             ServerRefused: it is no picture, too large, damaged ...
         """
+        upload_id = uuid.uuid4()
         while True:
             link = await self._ready()
             try:
-                return await _upload(link, data, mime)
+                return await _upload(link, upload_id, data, mime)
             except ConnectionClosed:
                 await link.closed.wait()
 
@@ -326,8 +327,8 @@ class Client:
                 del self._sessions[session.session_id]
 
 
-async def _upload(link: Link, data: bytes, mime: str) -> Picture:
-    upload_id = uuid.uuid4()
+async def _upload(link: Link, upload_id: uuid.UUID, data: bytes, mime: str) -> Picture:
+    """Begin an upload, or go on with it where the server says."""
     announced = {"upload_id": str(upload_id), "sha256": hashlib.sha256(data).hexdigest()}
     ack = await link.command("image.begin", **announced, bytes=len(data), mime=mime)
     if "image_id" in ack:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from assistant.domain.access import Identity, Scope
 from assistant.domain.errors import AssistantError, InvalidRequest
+from assistant.gateway.unfinished import Unfinished
 from assistant.gateway.uploads import Uploads
 from assistant.gateway.wire import (
     CLOSE_POLICY,
@@ -69,8 +70,8 @@ Effect = Send | Close | Perform | Keep
 class Connection:
     """The state of one connection: who it is, and which pictures are under way."""
 
-    def __init__(self, limits: ImageLimits) -> None:
-        self._uploads = Uploads(limits)
+    def __init__(self, limits: ImageLimits, unfinished: Unfinished | None = None) -> None:
+        self._uploads = Uploads(limits, unfinished)
         self._identity: Identity | None = None
 
     @property
@@ -94,8 +95,11 @@ class Connection:
 
     def expect(self, announced: ImageBegin) -> ImageOffsetAck:
         """The picture is not known yet: its bytes are wanted. Raises as ``Uploads.begin``."""
-        self._uploads.begin(announced)
-        return ImageOffsetAck(id=announced.id, offset=0)
+        return ImageOffsetAck(id=announced.id, offset=self._uploads.begin(announced, self.owner))
+
+    def lost(self) -> None:
+        """The socket is gone."""
+        self._uploads.leave()
 
     def forget(self, announced: ImageBegin) -> None:
         """Its bytes are not wanted after all."""

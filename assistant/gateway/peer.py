@@ -23,6 +23,7 @@ from assistant.gateway.connection import Close, Connection, Effect, Keep, Perfor
 from assistant.gateway.live import LiveSockets
 from assistant.gateway.pace import Pace
 from assistant.gateway.presence import Presence
+from assistant.gateway.unfinished import Unfinished
 from assistant.gateway.wire import (
     CLOSE_BUSY,
     CLOSE_INTERNAL,
@@ -91,6 +92,7 @@ class Peer:
         taught: Memories,
         kept: Sessions,
         decoders: DecoderPool,
+        unfinished: Unfinished,
         door: Authenticator,
         live: LiveSockets,
         owner_limits: OwnerLimits,
@@ -110,7 +112,7 @@ class Peer:
         self._owner_limits = owner_limits
         self._presence = presence
         self._pace = Pace(frames_per_second, asyncio.get_running_loop().time())
-        self._connection = Connection(decoders.limits)
+        self._connection = Connection(decoders.limits, unfinished)
         self._tails: dict[str, asyncio.Task[None]] = {}
         self._closing: asyncio.Task[None] | None = None
         self._refused = CLOSE_POLICY
@@ -141,6 +143,7 @@ class Peer:
             pass
         finally:
             deadline.cancel()
+            self._connection.lost()
             self._live.discard(self)
             await self._stop_tails()
             if self._connection.is_authenticated:
@@ -310,7 +313,7 @@ class Peer:
         await self._pictures.check_room(self._connection.owner, command.bytes)
         awaited = self._connection.expect(command)
         try:
-            await self._owner_limits.begin_picture(self._connection.owner, command.bytes)
+            await self._owner_limits.begin_picture(self._connection.owner, command.bytes - awaited.offset)
         except AssistantError:
             self._connection.forget(command)
             raise

@@ -1,45 +1,60 @@
 """Pictures on their way through one socket, piece by piece. Pure: nothing is kept until a picture is whole."""
 
-import hashlib
-from dataclasses import dataclass, field
 from uuid import UUID
 
-from assistant.domain.errors import AssistantError, Conflict, InvalidRequest, LimitReached, NotFound, PictureError
+from assistant.domain.errors import Conflict, InvalidRequest, LimitReached, NotFound, PictureError
+from assistant.gateway.unfinished import Unfinished, Upload
 from assistant.gateway.wire import Chunk, ImageBegin
 from assistant.images import ImageLimits
 
 MOST_UPLOADS = 4
 
 
-@dataclass(slots=True)
-class _Upload:
-    announced: ImageBegin
-    data: bytearray = field(default_factory=bytearray)
-    hasher: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-    failure: AssistantError | None = None
-
-
 class Uploads:
-    """The uploads of one socket."""
+    """The uploads of one socket.
 
-    def __init__(self, limits: ImageLimits) -> None:
+    Args:
+        unfinished: what lost sockets of the gateway have left.
+    """
+
+    def __init__(self, limits: ImageLimits, unfinished: Unfinished | None = None) -> None:
         self._limits = limits
-        self._uploads: dict[UUID, _Upload] = {}
+        self._unfinished = unfinished or Unfinished()
+        self._uploads: dict[UUID, Upload] = {}
+        self._owner = ""
 
-    def begin(self, announced: ImageBegin) -> None:
-        """Expect the bytes of a picture.
+    def begin(self, announced: ImageBegin, owner: str = "") -> int:
+        """Expect the bytes of a picture, from the offset that is returned: what came before is kept.
 
         Raises:
             PictureError: it is empty.
             LimitReached: too many bytes, or too many uploads at once.
-            Conflict: the upload id is in use.
+            Conflict: the upload id is in use for another picture.
         """
         self._limits.check_bytes(announced.bytes)
-        if announced.upload_id in self._uploads:
-            raise Conflict("upload_exists", "This upload has begun already: send its bytes, or use another upload id.")
-        if len(self._uploads) >= MOST_UPLOADS:
+        self._owner = owner
+        mine = self._uploads.get(announced.upload_id)
+        if mine is not None and not mine.is_of(announced):
+            raise Conflict("upload_exists", "This upload id is in use for another picture: use another one.")
+        if mine is None and len(self._uploads) >= MOST_UPLOADS:
             raise LimitReached("too_many_uploads", f"At most {MOST_UPLOADS} uploads at once: end one first.")
-        self._uploads[announced.upload_id] = _Upload(announced)
+        if mine is None or mine.failure is not None:
+            mine = Upload(announced) if mine else self._unfinished.take(owner, announced, self)
+            self._uploads[announced.upload_id] = mine
+        return len(mine.data)
+
+    def give_up(self, announced: ImageBegin) -> Upload | None:
+        """As ``Holder.give_up``."""
+        mine = self._uploads.get(announced.upload_id)
+        if mine is None or mine.failure is not None or not mine.is_of(announced):
+            return None
+        return self._uploads.pop(announced.upload_id)
+
+    def leave(self) -> None:
+        """The socket is gone; its client may come back for what came."""
+        for upload in self._uploads.values():
+            self._unfinished.leave(self._owner, upload, self)
+        self._uploads.clear()
 
     def add(self, chunk: Chunk) -> None:
         """Take a piece. After a wrong one the rest is passed over, and ``end`` says again what was wrong.
@@ -75,6 +90,7 @@ class Uploads:
         """
         upload = self._find(upload_id)
         del self._uploads[upload_id]
+        self._unfinished.end(self._owner, upload_id, self)
         if upload.failure is not None:
             raise upload.failure
         if len(upload.data) != upload.announced.bytes:
@@ -89,7 +105,7 @@ class Uploads:
         """End an upload of which nothing has come."""
         self._uploads.pop(upload_id, None)
 
-    def _find(self, upload_id: UUID) -> _Upload:
+    def _find(self, upload_id: UUID) -> Upload:
         if upload_id not in self._uploads:
             raise NotFound("upload_unknown", "No such upload: send image.begin first.")
         return self._uploads[upload_id]

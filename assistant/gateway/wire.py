@@ -154,6 +154,8 @@ class ImageBegin(Command):
     """Announce a picture: ``sha256`` is of its bytes, in hexadecimal.
 
     A hash that this owner has sent before is acknowledged with its ``image_id`` at once. At most 4 uploads at a time.
+    After a lost connection, sent again with the same ``upload_id``, hash and size, it is answered with the ``offset``
+    of what came already: kept for 10 minutes, 8 uploads an owner, in this gateway's memory; another begins at 0.
     """
 
     type: Literal["image.begin"]

@@ -64,11 +64,11 @@ ERRORS: dict[str, str] = {
     "unavailable": "Send the command again after `retry_after` seconds.",
     "unknown_command": "Use a command of this protocol version.",
     "unknown_tool": "Use one of the tools in the message.",
-    "upload_exists": "Send its bytes, or begin with another upload id.",
+    "upload_exists": "Begin with another upload id: this one is in use for another picture.",
     "upload_incomplete": "Begin the upload again.",
     "upload_out_of_order": "Begin the upload again.",
     "upload_too_long": "Begin the upload again, and announce its true size.",
-    "upload_unknown": "Send `image.begin` first; uploads end with their connection.",
+    "upload_unknown": "Send `image.begin` first, on this connection too: it is answered with what came already.",
 }
 """Code of an ``error`` frame or of a failed turn -> what to do."""
 

@@ -122,7 +122,9 @@ async def test_image_frames_in_the_wrong_order(server: Server) -> None:
         assert (await client.receive())["code"] == "upload_unknown"
         begin = {"upload_id": str(upload_id), "sha256": digest, "bytes": len(picture), "mime": "image/jpeg"}
         assert (await client.command("image.begin", **begin))["offset"] == 0
-        assert (await client.command("image.begin", **begin))["code"] == "upload_exists"
+        assert (await client.command("image.begin", **begin))["offset"] == 0
+        other = {**begin, "sha256": "0" * 64}
+        assert (await client.command("image.begin", **other))["code"] == "upload_exists"
         await client.socket.send(Chunk.pack(upload_id, 5, picture[5:]))
         assert (await client.receive())["code"] == "upload_out_of_order"
         assert (await client.command("image.end", upload_id=str(upload_id)))["code"] == "upload_out_of_order"

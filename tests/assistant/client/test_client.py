@@ -208,19 +208,21 @@ async def test_a_refused_picture(server: Server) -> None:
             await client.upload(b"data")
 
 
-async def test_an_upload_that_was_cut_off_begins_again(server: Server) -> None:
+async def test_an_upload_that_was_cut_off_goes_on_where_the_server_says(server: Server) -> None:
     async def cut_once(command: Frame, talk: Conversation) -> Frame | None:
         if len(server.received("image.begin")) == 1:
             talk.socket.transport.abort()
             return None
-        return {"type": "ack", "id": command["id"], "offset": 0}
+        return {"type": "ack", "id": command["id"], "offset": 2}
 
     server.answers["image.begin"] = cut_once
     server.says("image.end", image_id="i_1", width=1, height=1, resized=False)
     async with connected(server) as client:
         assert await client.upload(b"data") == "i_1"
     first, second = server.received("image.begin")
-    assert first["upload_id"] != second["upload_id"]
+    assert first["upload_id"] == second["upload_id"]
+    [chunk] = [Chunk.parse(frame) for frame in server.chunks]
+    assert (chunk.offset, bytes(chunk.data)) == (2, b"ta")
 
 
 # --- Sessions and coming back -----------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from assistant.gateway.live import LiveSockets
 from assistant.gateway.peer import MOST_OPEN_SESSIONS, Peer
 from assistant.gateway.presence import Presence
 from assistant.gateway.server import listening
+from assistant.gateway.unfinished import Unfinished
 from assistant.gateway.wire import SUBPROTOCOL, Chunk
 from assistant.images import DecoderPool, ImageLimits
 from assistant.service.keys import Keys
@@ -83,7 +84,7 @@ class Gateway:
         kept = Sessions(self.conversations, self.pictures, self.memories, limits)
         door = Authenticator(self.keys, self.clock)
         requests = HttpRequests(Assets(Path("/nowhere")), self.pictures, self.health, self.clock, door)
-        decoders = DecoderPool(ImageLimits())
+        decoders, unfinished = DecoderPool(ImageLimits()), Unfinished()
 
         def make_peer(socket: Any) -> Peer:
             return Peer(
@@ -94,6 +95,7 @@ class Gateway:
                 taught,
                 kept,
                 decoders,
+                unfinished,
                 door,
                 self.live,
                 limits,
@@ -488,6 +490,21 @@ async def test_a_bad_picture_does_not_end_the_connection(gateway: Gateway, data:
     async with gateway.client() as client:
         assert (await client.upload(data))["type"] in ("ack", "error")
         assert (await client.command("ping"))["type"] == "pong"
+
+
+async def test_a_client_that_was_lost_in_an_upload_goes_on_where_it_was(gateway: Gateway) -> None:
+    data, name = pictures.png("RGB", (300, 300)), str(uuid4())
+    begin = {"upload_id": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    half = len(data) // 2
+    async with gateway.client() as client:
+        assert (await client.command("image.begin", **begin))["offset"] == 0
+        await client.socket.send(Chunk.pack(uuid_of(name), 0, data[:half]))
+        await client.command("ping")
+        client.socket.transport.abort()
+    async with gateway.client() as client:
+        assert (await client.command("image.begin", **begin))["offset"] == half
+        await client.socket.send(Chunk.pack(uuid_of(name), half, data[half:]))
+        assert "image_id" in await client.command("image.end", upload_id=name)
 
 
 async def test_a_picture_for_which_there_is_no_room_is_refused_before_it_is_sent(gateway: Gateway) -> None:

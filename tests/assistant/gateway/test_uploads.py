@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.domain.errors import AssistantError, LimitReached, PictureError
+from assistant.gateway.unfinished import KEPT_SECONDS, MOST_EACH, Unfinished
 from assistant.gateway.uploads import MOST_UPLOADS, Uploads
 from assistant.gateway.wire import Chunk, ImageBegin
 from assistant.images import ImageLimits
@@ -116,13 +117,13 @@ def test_bytes_that_are_not_those_announced(uploads: Uploads) -> None:
 
 def test_an_upload_id_is_free_again_after_the_end(uploads: Uploads) -> None:
     upload_id = begin(uploads)
-    announced = ImageBegin(type="image.begin", id="2", upload_id=upload_id, sha256="0" * 64, bytes=5)
+    other = ImageBegin(type="image.begin", id="2", upload_id=upload_id, sha256="0" * 64, bytes=5)
     with pytest.raises(AssistantError) as error:
-        uploads.begin(announced)
+        uploads.begin(other)
     assert code(error) == "upload_exists"
     with pytest.raises(AssistantError):
         uploads.end(upload_id)
-    uploads.begin(announced)
+    uploads.begin(other)
 
 
 @pytest.mark.parametrize(
@@ -170,3 +171,110 @@ def test_many_tiny_pieces_take_no_more_memory_than_the_picture(uploads: Uploads)
         assert tracemalloc.get_traced_memory()[0] < 10 * count
     finally:
         tracemalloc.stop()
+
+
+# --- Coming back ----------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def announced(upload_id: UUID, data: bytes = DATA, *, sha256: str | None = None) -> ImageBegin:
+    digest = sha256 or hashlib.sha256(data).hexdigest()
+    return ImageBegin(type="image.begin", id="1", upload_id=upload_id, sha256=digest, bytes=len(data))
+
+
+def cut_off(unfinished: Unfinished, owner: str = "ada", came: int = 120, *, lost: bool = True) -> UUID:
+    """A client sends some of ``DATA`` and is lost, or seems to be there still."""
+    upload_id, uploads = uuid4(), Uploads(ImageLimits(), unfinished)
+    uploads.begin(announced(upload_id), owner)
+    add(uploads, upload_id, 0, DATA[:came])
+    if lost:
+        uploads.leave()
+    return upload_id
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_an_upload_goes_on_on_another_socket(lost: bool) -> None:
+    unfinished = Unfinished()
+    upload_id = cut_off(unfinished, lost=lost)
+    uploads = Uploads(ImageLimits(), unfinished)
+    assert uploads.begin(announced(upload_id), "ada") == 120
+    add(uploads, upload_id, 120, DATA[120:])
+    assert uploads.end(upload_id)[0] == DATA
+
+
+def test_a_socket_whose_upload_went_on_elsewhere_has_it_no_more() -> None:
+    unfinished, upload_id = Unfinished(), uuid4()
+    first, second = Uploads(ImageLimits(), unfinished), Uploads(ImageLimits(), unfinished)
+    first.begin(announced(upload_id), "ada")
+    add(first, upload_id, 0, DATA[:50])
+    assert second.begin(announced(upload_id), "ada") == 50
+    with pytest.raises(AssistantError) as error:
+        add(first, upload_id, 50, DATA[50:])
+    assert code(error) == "upload_unknown"
+    first.leave()
+    add(second, upload_id, 50, DATA[50:])
+    second.leave()
+    third = Uploads(ImageLimits(), unfinished)
+    assert third.begin(announced(upload_id), "ada") == 200
+    assert third.end(upload_id)[0] == DATA
+
+
+def test_what_came_is_its_owners_and_of_the_same_picture() -> None:
+    unfinished = Unfinished()
+    first, second = cut_off(unfinished), cut_off(unfinished)
+    uploads = Uploads(ImageLimits(), unfinished)
+    assert uploads.begin(announced(first), "eve") == 0
+    assert Uploads(ImageLimits(), unfinished).begin(announced(second, sha256="0" * 64), "ada") == 0
+    assert Uploads(ImageLimits(), unfinished).begin(announced(first), "ada") == 120
+
+
+def test_beginning_again_on_the_same_socket_says_how_far_it_came(uploads: Uploads) -> None:
+    upload_id = uuid4()
+    assert uploads.begin(announced(upload_id)) == 0
+    add(uploads, upload_id, 0, DATA[:70])
+    assert uploads.begin(announced(upload_id)) == 70
+    with pytest.raises(AssistantError):
+        add(uploads, upload_id, 0, DATA[:70])
+    assert uploads.begin(announced(upload_id)) == 0  # after a wrong piece
+    add(uploads, upload_id, 0, DATA)
+    assert uploads.end(upload_id)[0] == DATA
+
+
+def test_what_came_is_kept_for_a_while_and_so_much_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    unfinished = Unfinished(clock)
+
+    def offset(upload_id: UUID, owner: str = "ada") -> int:
+        return Uploads(ImageLimits(), unfinished).begin(announced(upload_id), owner)
+
+    kept, old = cut_off(unfinished), cut_off(unfinished)
+    clock.time = KEPT_SECONDS - 1
+    assert offset(kept) == 120
+    clock.time = KEPT_SECONDS + 1
+    assert offset(old) == 0
+
+    others = cut_off(unfinished, "eve")
+    ids = [cut_off(unfinished) for _ in range(MOST_EACH + 1)]
+    assert [offset(upload_id) for upload_id in ids] == [0] + [120] * MOST_EACH
+    assert offset(others, "eve") == 120
+
+    monkeypatch.setattr("assistant.gateway.unfinished.MOST_BYTES", 250)
+    ids = [cut_off(unfinished, f"owner-{number}") for number in range(3)]
+    assert [offset(upload_id, f"owner-{number}") for number, upload_id in enumerate(ids)] == [0, 120, 120]
+
+
+def test_a_failed_upload_is_not_gone_on_with() -> None:
+    unfinished, upload_id = Unfinished(), uuid4()
+    uploads = Uploads(ImageLimits(), unfinished)
+    uploads.begin(announced(upload_id), "ada")
+    with pytest.raises(AssistantError):
+        add(uploads, upload_id, 5, DATA)
+    uploads.leave()
+    assert Uploads(ImageLimits(), unfinished).begin(announced(upload_id), "ada") == 0
