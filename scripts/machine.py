@@ -3,9 +3,10 @@
 import os
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
-from packages import LOCKS, ROOT, install, version
+from packages import LOCKS, PYTHON, ROOT, install, version
 from steps import SetupError, Step, run
 
 PROGRAMS = {"chromium": "chromium", "redis-server": "redis-server", "prosody": "prosody"}
@@ -13,6 +14,7 @@ PROGRAMS = {"chromium": "chromium", "redis-server": "redis-server", "prosody": "
 PICTURES: tuple[str, ...] = ("gcompris-qt-data",)
 """Debian packages with pictures for tests, unpacked into .cache/testdata/NAME. (PyPI: requirements/testdata.in.)"""
 TEST_DATA = ROOT / ".cache" / "testdata"
+HOSTILE = TEST_DATA / "hostile"
 APT: list[str | Path] = ["apt-get", "-o", "DPkg::Lock::Timeout=120"]
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1", "SYSTEMD_OFFLINE": "1"}
 """No questions, and no service is started: the tests start their own."""
@@ -44,6 +46,8 @@ def test_data() -> None:
     lock = LOCKS / "testdata.lock"
     if re.search(r"^\w", lock.read_text(encoding="utf-8"), re.MULTILINE):
         Step(stamp=TEST_DATA / ".stamp", inputs=(lock, version()), outputs=(), action=_install_pictures).do()
+    hostile = LOCKS / "hostile.lock"
+    Step(stamp=TEST_DATA / ".stamp-hostile", inputs=(hostile,), outputs=(HOSTILE,), action=_fetch_hostile).do()
     for package in PICTURES:
         if not (TEST_DATA / package).exists():
             _unpack(package)
@@ -51,6 +55,23 @@ def test_data() -> None:
 
 def _install_pictures() -> None:
     install("Fetching pictures for the tests", "testdata.lock", "--upgrade", "--target", TEST_DATA)
+
+
+def _fetch_hostile() -> None:
+    """The pictures of Pillow's own tests, out of its source distribution."""
+    part = TEST_DATA / "hostile.part"
+    shutil.rmtree(part, ignore_errors=True)
+    command: list[str | Path] = [PYTHON, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps"]
+    chosen: list[str | Path] = ["--no-binary=pillow", "--require-hashes", "--dest", part]
+    run(
+        "Fetching broken pictures for the tests", [*command, *chosen, "--requirement", LOCKS / "hostile.lock"], cwd=ROOT
+    )
+    with tarfile.open(next(part.glob("*.tar.gz"))) as archive:
+        wanted = [member for member in archive if "/Tests/images/" in member.name]
+        archive.extractall(part, wanted, filter="data")
+    shutil.rmtree(HOSTILE, ignore_errors=True)
+    next(part.glob("*/Tests/images")).rename(HOSTILE)
+    shutil.rmtree(part)
 
 
 def _unpack(package: str) -> None:
