@@ -25,7 +25,10 @@ REPLY = struct.Struct(">QQ")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one picture may take: ``memory`` in bytes of address space, processor time, and time."""
+    """What one picture may take: ``memory`` in bytes of address space, processor time, and time.
+
+    Of pictures of 25 megapixels, a PNG or JPEG was seen to need 0.35 to 0.5 GB, a transparent WebP 0.7 GB.
+    """
 
     memory: int = 1024 * 1024 * 1024
     cpu_seconds: int = 10

@@ -12,11 +12,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from assistant.bootstrap import load_prompts
 from assistant.client import Client, ServerRefused
+from assistant.client.link import Link
 from assistant.domain.access import Scope
 from assistant.domain.errors import Unavailable
 from assistant.domain.limits import UNLIMITED, Allowance, Allowances, Standing, exhausted
@@ -505,6 +507,29 @@ async def test_a_client_that_was_lost_in_an_upload_goes_on_where_it_was(gateway:
         assert (await client.command("image.begin", **begin))["offset"] == half
         await client.socket.send(Chunk.pack(uuid_of(name), half, data[half:]))
         assert "image_id" in await client.command("image.end", upload_id=name)
+
+
+async def test_the_python_client_sends_no_byte_twice_that_came(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pictures.save(Image.effect_noise((1200, 1200), 90), "PNG")
+    sent: list[int] = []
+    send_bytes = Link.send_bytes
+
+    async def cut_once(link: Link, frame: bytes) -> None:
+        await send_bytes(link, frame)
+        sent.append(Chunk.parse(frame).offset)
+        if len(sent) == 3:
+            await link.command("ping")  # so far the server has them
+            link.abort()
+            await link.closed.wait()
+
+    monkeypatch.setattr(Link, "send_bytes", cut_once)
+    async with Client(f"ws://127.0.0.1:{gateway.port}/v1/ws") as client:
+        image_id = await client.upload(data, "image/png")
+    assert gateway.pictures.kept[image_id][0].width == 1200
+    assert len(sent) > 4
+    assert sent == sorted(set(sent))
 
 
 async def test_a_picture_for_which_there_is_no_room_is_refused_before_it_is_sent(gateway: Gateway) -> None:
