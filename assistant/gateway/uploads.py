@@ -102,8 +102,10 @@ class Uploads:
         return upload.data, upload.announced.sha256
 
     def forget(self, upload_id: UUID) -> None:
-        """End an upload of which nothing has come."""
-        self._uploads.pop(upload_id, None)
+        """An upload that is not to go on now; what came of it before is kept for later."""
+        upload = self._uploads.pop(upload_id, None)
+        if upload is not None:
+            self._unfinished.leave(self._owner, upload, self)
 
     def _find(self, upload_id: UUID) -> Upload:
         if upload_id not in self._uploads:

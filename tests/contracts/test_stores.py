@@ -847,9 +847,15 @@ async def test_a_deleted_conversation_gives_back_what_it_did_not_take(stores: St
     session, _ = await stores.conversations.create(OWNER)
 
     async def send(name: str, session_id: str) -> None:
-        options = TurnOptions(max_tokens=100)
-        more = {"text": "hello", "image_ids": (), "tool": None, "options": options}
-        await submissions.accept(OWNER, session_id, client_message_id=name, **more)
+        await submissions.accept(
+            OWNER,
+            session_id,
+            client_message_id=name,
+            text="hello",
+            image_ids=(),
+            tool=None,
+            options=TurnOptions(max_tokens=100),
+        )
 
     for name in ("c-1", "c-2", "c-3"):
         await send(name, session)

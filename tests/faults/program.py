@@ -62,8 +62,8 @@ def _change(before: str, after: str) -> None:
     """Change the text of the scripts that have it."""
     named = Script.named
 
-    def changed(name: str) -> Script:
-        source = named(name).source.replace(before, after)
+    def changed(name: str, shared: str = "log") -> Script:
+        source = named(name, shared).source.replace(before, after)
         return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
     if before not in named("submit").source:
