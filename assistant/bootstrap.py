@@ -14,12 +14,13 @@ from assistant.clock import SystemClock
 from assistant.domain.errors import InvalidRequest
 from assistant.domain.limits import Allowance, Allowances, Resource
 from assistant.domain.prompts import Prompt, parse_prompt
-from assistant.gateway.addresses import Addresses, ClientSocket
+from assistant.gateway.addresses import Addresses
 from assistant.gateway.assets import Assets
 from assistant.gateway.auth import Authenticator, TokenVerifier, is_loopback
 from assistant.gateway.http import HttpRequests
 from assistant.gateway.live import LiveSockets
-from assistant.gateway.peer import Peer
+from assistant.gateway.peer import Peer, Services
+from assistant.gateway.pictures import Intake
 from assistant.gateway.presence import Presence
 from assistant.gateway.server import listening
 from assistant.gateway.unfinished import Unfinished
@@ -155,7 +156,7 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
     submissions = Submissions(stores.conversations, stores.pictures, tools, owner_limits)
     taught = Memories(stores.memories, stores.pictures, SystemClock())
     kept = Sessions(stores.conversations, stores.pictures, stores.memories, owner_limits, seen)
-    decoders, unfinished = DecoderPool(ImageLimits()), Unfinished()
+    decoders = DecoderPool(ImageLimits())
     assets = Assets(Path(str(files("assistant"))) / "web" / "dist")
     door = Authenticator(
         stores.keys,
@@ -167,30 +168,25 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
     live = LiveSockets(stores.keys, SystemClock())
     requests = HttpRequests(assets, stores.pictures, stores.health, SystemClock(), door)
 
-    def make_peer(client: ClientSocket) -> Peer:
-        return Peer(
-            client,
-            stores.conversations,
-            stores.pictures,
-            submissions,
-            taught,
-            kept,
-            decoders,
-            unfinished,
-            door,
-            live,
-            owner_limits,
-            presence,
-            settings.frames_per_second,
-        )
-
+    services = Services(
+        conversations=stores.conversations,
+        submissions=submissions,
+        taught=taught,
+        kept=kept,
+        intake=Intake(stores.pictures, decoders, owner_limits),
+        unfinished=Unfinished(),
+        door=door,
+        live=live,
+        presence=presence,
+        frames_per_second=settings.frames_per_second,
+    )
     watching = asyncio.create_task(live.watch(), name="revocations")
     try:
         async with (
             _sweeping_blobs(stores.pictures),
             contextlib.aclosing(decoders),
             presence.running(),
-            listening(settings.host, settings.port, requests, make_peer, addresses) as port,
+            listening(settings.host, settings.port, requests, lambda client: Peer(client, services), addresses) as port,
         ):
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             yield f"http://{host}:{port}"

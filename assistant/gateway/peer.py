@@ -1,20 +1,17 @@
-"""The shell around one connection: carries out effects, tails the sessions that are open, sends.
+"""The shell around one connection: carries out effects, follows the sessions that are open (``tails``), sends.
 
-It holds no queue of events: a slow client's events stay in the store until it is read to. A client that does not take
-what is sent within ``SEND_SECONDS`` is let go; it comes back with its cursor.
+A client that does not take what is sent within ``SEND_SECONDS`` is let go; it comes back with its cursor.
 """
 
 import asyncio
-import contextlib
-import itertools
 import logging
-import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from assistant.domain.access import SCOPES
-from assistant.domain.errors import AssistantError, LimitReached, NotFound, Unavailable
+from assistant.domain.errors import AssistantError, LimitReached, NotFound
 from assistant.domain.messages import ToolCallPart
 from assistant.gateway import memories, sessions
 from assistant.gateway.addresses import ClientSocket
@@ -22,7 +19,9 @@ from assistant.gateway.auth import Authenticator, Caller
 from assistant.gateway.connection import Close, Connection, Effect, Keep, Perform, Send
 from assistant.gateway.live import LiveSockets
 from assistant.gateway.pace import Pace
+from assistant.gateway.pictures import Intake
 from assistant.gateway.presence import Presence
+from assistant.gateway.tails import Tails
 from assistant.gateway.unfinished import Unfinished
 from assistant.gateway.wire import (
     CLOSE_BUSY,
@@ -37,7 +36,6 @@ from assistant.gateway.wire import (
     Frame,
     Hello,
     ImageBegin,
-    ImageReadyAck,
     Limits,
     LimitsUpdated,
     MemoryAdd,
@@ -47,7 +45,6 @@ from assistant.gateway.wire import (
     SessionClose,
     SessionCommand,
     SessionDelete,
-    SessionDeleted,
     SessionExport,
     SessionList,
     SessionOpen,
@@ -59,10 +56,7 @@ from assistant.gateway.wire import (
     TurnSubmit,
     TurnSubmitAck,
 )
-from assistant.images import DecoderPool
-from assistant.ports.conversations import Accepted, ConversationStore, Cursor, LogEntry
-from assistant.ports.pictures import PictureStore, StoredPicture
-from assistant.service.limits import Limits as OwnerLimits
+from assistant.ports.conversations import Accepted, ConversationStore, Cursor
 from assistant.service.memories import Memories
 from assistant.service.sessions import Sessions
 from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES, Submissions
@@ -74,54 +68,50 @@ SEND_SECONDS = 10.0
 DISMISS_SECONDS = 1.0
 """A client that is let go for good has so long to answer the close."""
 MOST_OPEN_SESSIONS = 32
-FIRST_READ, MOST_READ = 2, 64
-"""Events that are read at once: few at first, for each may be long; then as many as may make up ``READ_CHARACTERS``."""
-READ_CHARACTERS = 64 * 1024
-"""What is held for a client that reads slowly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a gateway has for all its clients.
+
+    Attributes:
+        taught: what owners have taught.
+        kept: their conversations, to list, rename, export and delete.
+        unfinished: uploads whose connection was lost.
+        door: who is let in.
+        live: whom a revoked key ends.
+        presence: how many are here.
+        frames_per_second: that are read of one connection; 0 is any number.
+    """
+
+    conversations: ConversationStore
+    submissions: Submissions
+    taught: Memories
+    kept: Sessions
+    intake: Intake
+    unfinished: Unfinished
+    door: Authenticator
+    live: LiveSockets
+    presence: Presence
+    frames_per_second: float = 0.0
 
 
 class Peer:
     """One client."""
 
-    def __init__(
-        self,
-        socket: ClientSocket,
-        conversations: ConversationStore,
-        pictures: PictureStore,
-        submissions: Submissions,
-        taught: Memories,
-        kept: Sessions,
-        decoders: DecoderPool,
-        unfinished: Unfinished,
-        door: Authenticator,
-        live: LiveSockets,
-        owner_limits: OwnerLimits,
-        presence: Presence,
-        frames_per_second: float = 0.0,
-    ) -> None:
+    def __init__(self, socket: ClientSocket, services: Services) -> None:
         self._socket = socket
-        self._conversations = conversations
-        self._pictures = pictures
-        self._submissions = submissions
-        self._taught = taught
-        self._kept = kept
-        self._decoders = decoders
-        self._door = door
-        self._live = live
-        self._dismissed = False
-        self._owner_limits = owner_limits
-        self._presence = presence
-        self._pace = Pace(frames_per_second, asyncio.get_running_loop().time())
-        self._connection = Connection(decoders.limits, unfinished)
-        self._tails: dict[str, asyncio.Task[None]] = {}
-        self._closing: asyncio.Task[None] | None = None
-        self._refused = CLOSE_POLICY
-        """The close code of whoever is not let in."""
+        self._services = services
+        self._pace = Pace(services.frames_per_second, asyncio.get_running_loop().time())
+        self._connection = Connection(services.intake.decoders.limits, services.unfinished)
         self._ack_first = asyncio.Lock()
         """Held from carrying a command out to its ack, so that no event of it overtakes the ack."""
 
-        self._catching_up = asyncio.Lock()
-        """Held while events wait to be sent that were read from the log: of one session at a time."""
+        self._tails = Tails(services.conversations, self._send_text, self._ack_first, self._broken)
+        self._dismissed = False
+        self._closing: asyncio.Task[None] | None = None
+        self._refused = CLOSE_POLICY
+        """The close code of whoever is not let in."""
 
     async def run(self) -> None:
         """Serve the client until it goes."""
@@ -144,36 +134,36 @@ class Peer:
         finally:
             deadline.cancel()
             self._connection.lost()
-            self._live.discard(self)
-            await self._stop_tails()
+            self._services.live.discard(self)
+            await self._tails.stop()
             if self._connection.is_authenticated:
-                await self._presence.leave(self._connection.owner, self._tell)
+                await self._services.presence.leave(self._connection.owner, self._tell)
 
     async def dismiss(self, reason: str) -> None:
         """Carry out nothing more, send no more events, and close for good."""
         self._dismissed = True
-        await self._stop_tails()
+        await self._tails.stop()
         try:
             async with asyncio.timeout(DISMISS_SECONDS):
                 await self._socket.close(CLOSE_REVOKED, reason)
         except TimeoutError:
             self._socket.transport.abort()
 
-    async def _stop_tails(self) -> None:
-        for task in self._tails.values():
-            task.cancel()
-        await asyncio.gather(*self._tails.values(), return_exceptions=True)
-
     def _announced(self) -> Limits:
+        limits = self._services.intake.decoders.limits
         return Limits(
-            image_bytes=self._decoders.limits.bytes,
-            image_pixels=self._decoders.limits.pixels,
+            image_bytes=limits.bytes,
+            image_pixels=limits.pixels,
             images=MOST_PICTURES,
             text_chars=MOST_CHARACTERS,
         )
 
     def _expire(self) -> None:
         self._closing = asyncio.create_task(self._socket.close(CLOSE_POLICY, "no auth in time"))
+
+    def _broken(self) -> None:
+        """A tail that breaks closes the socket: the client comes back, instead of waiting for nothing."""
+        self._closing = asyncio.create_task(self._socket.close(CLOSE_INTERNAL, "please reconnect"))
 
     async def _apply(self, effect: Effect) -> None:
         match effect:
@@ -184,7 +174,8 @@ class Peer:
             case Perform(command):
                 await self._perform(command)
             case Keep(command, data, sha256):
-                await self._answer(command.id, lambda: self._keep(command.id, data, sha256))
+                owner = self._connection.owner
+                await self._answer(command.id, lambda: self._services.intake.keep(owner, command.id, data, sha256))
 
     async def _perform(self, command: Performed) -> None:
         match command:
@@ -196,7 +187,7 @@ class Peer:
                 async with self._ack_first:
                     await self._answer(command.id, lambda: self._open(command))
             case SessionClose():
-                await self._unfollow(command.session_id)
+                await self._tails.unfollow(command.session_id)
                 await self._send(Ack(id=command.id))
             case SessionRename() | SessionDelete():
                 async with self._ack_first:
@@ -213,10 +204,10 @@ class Peer:
                 async with self._ack_first:
                     await self._answer(command.id, lambda: self._cancel(command))
             case ImageBegin():
-                await self._answer(command.id, lambda: self._begin(command))
+                await self._answer(command.id, lambda: self._services.intake.begin(self._connection, command))
             case MemoryAdd() | MemoryList() | MemoryRemove():
                 owner = self._connection.owner
-                await self._answer(command.id, lambda: memories.answer(self._taught, owner, command))
+                await self._answer(command.id, lambda: memories.answer(self._services.taught, owner, command))
 
     async def _answer(self, command_id: str, work: Callable[[], Awaitable[Frame]]) -> None:
         """Do the work and send its ack, or the error that says what was wrong."""
@@ -229,10 +220,10 @@ class Peer:
     async def _authenticate(self, command: Auth) -> Frame:
         assert self._socket.request is not None  # noqa: S101  there is one after the handshake
         caller = Caller.of(self._socket, self._socket.request)
-        identity = await self._door.identify(caller.token if command.token is None else command.token, caller)
+        identity = await self._services.door.identify(caller.token if command.token is None else command.token, caller)
         self._refused = CLOSE_BUSY  # whoever it is may come back later
-        self._live.add(self, identity)
-        standing = await self._presence.enter(identity.owner, self._tell)
+        self._services.live.add(self, identity)
+        standing = await self._services.presence.enter(identity.owner, self._tell)
         self._connection.authenticated(identity)
         self._socket.known()
         limited = bool(standing.remaining)
@@ -246,33 +237,33 @@ class Peer:
         )
 
     async def _open(self, command: SessionOpen) -> Frame:
-        owner = self._connection.owner
+        owner, conversations = self._connection.owner, self._services.conversations
         if command.session_id not in self._tails and len(self._tails) >= MOST_OPEN_SESSIONS:
             raise LimitReached(
                 "too_many_sessions", f"At most {MOST_OPEN_SESSIONS} sessions are open on one connection."
             )
         if command.session_id is None:
-            session_id, start = await self._conversations.create(owner)
+            session_id, start = await conversations.create(owner)
             head = start
         else:
-            session_id, head = command.session_id, await self._conversations.head(owner, command.session_id)
+            session_id, head = command.session_id, await conversations.head(owner, command.session_id)
             start = Cursor(command.cursor.epoch, command.cursor.seq) if command.cursor else Cursor(head.epoch, 0)
         snapshot: SessionSnapshot | None = None
         if start.epoch != head.epoch or start.seq > head.seq:
-            messages = await self._conversations.messages(session_id)
+            messages = await conversations.messages(session_id)
             snapshot = SessionSnapshot(session_id=session_id, epoch=head.epoch, seq=head.seq, messages=tuple(messages))
             start = head
-        await self._follow(session_id, start.seq, snapshot)
+        await self._tails.follow(session_id, start.seq, snapshot)
         return SessionOpenAck(
             id=command.id, session_id=session_id, cursor=CursorFrame(epoch=start.epoch, seq=start.seq)
         )
 
     async def _session(self, command: SessionCommand) -> Frame:
-        return await sessions.answer(self._kept, self._connection.owner, command)
+        return await sessions.answer(self._services.kept, self._connection.owner, command)
 
     async def _submit(self, command: TurnSubmit) -> Frame:
         tool = command.tool
-        accepted = await self._submissions.accept(
+        accepted = await self._services.submissions.accept(
             self._connection.owner,
             command.session_id,
             client_message_id=command.client_message_id,
@@ -285,7 +276,7 @@ class Peer:
         return _accepted(command.id, accepted)
 
     async def _regenerate(self, command: TurnRegenerate) -> Frame:
-        accepted = await self._submissions.regenerate(
+        accepted = await self._services.submissions.regenerate(
             self._connection.owner,
             command.session_id,
             command.message_id,
@@ -297,106 +288,13 @@ class Peer:
     async def _cancel(self, command: TurnCancel) -> Frame:
         for session_id in self._tails:
             try:
-                await self._conversations.cancel(
+                await self._services.conversations.cancel(
                     self._connection.owner, session_id, command.turn_id, command.seen_chars
                 )
             except NotFound:
                 continue
             return Ack(id=command.id)
         raise NotFound("turn_not_found", "There is no such turn in the sessions that are open here.")
-
-    async def _begin(self, command: ImageBegin) -> Frame:
-        known = await self._pictures.find(self._connection.owner, command.sha256)
-        if known is not None:
-            return _ready(command.id, known)
-        self._decoders.limits.check_bytes(command.bytes)
-        await self._pictures.check_room(self._connection.owner, command.bytes)
-        awaited = self._connection.expect(command)
-        try:
-            await self._owner_limits.begin_picture(self._connection.owner, command.bytes - awaited.offset)
-        except AssistantError:
-            self._connection.forget(command)
-            raise
-        return awaited
-
-    async def _keep(self, command_id: str, data: bytearray, sha256: str) -> Frame:
-        kept = await self._decoders.normalise(data)
-        await self._owner_limits.keep_picture(self._connection.owner, kept.width * kept.height)
-        picture = StoredPicture(
-            image_id=f"i_{secrets.token_urlsafe(18)}",
-            sha256=kept.sha256,
-            source_sha256=sha256,
-            width=kept.width,
-            height=kept.height,
-            resized=kept.resized,
-            animated=kept.animated,
-        )
-        await self._pictures.add(self._connection.owner, picture, kept.data)
-        return _ready(command_id, picture)
-
-    async def _follow(self, session_id: str, after: int, snapshot: SessionSnapshot | None) -> None:
-        """Send what follows ``after``, from now on. Opening a session again moves its cursor."""
-        await self._unfollow(session_id)
-        tail = asyncio.create_task(self._tail(session_id, after, snapshot), name=f"tail {session_id}")
-        tail.add_done_callback(self._tail_ended)
-        self._tails[session_id] = tail
-
-    async def _unfollow(self, session_id: str) -> None:
-        if (tail := self._tails.pop(session_id, None)) is not None:
-            tail.cancel()
-            await asyncio.gather(tail, return_exceptions=True)
-
-    def _tail_ended(self, tail: asyncio.Task[None]) -> None:
-        """A tail that breaks closes the socket: the client comes back, instead of waiting for nothing."""
-        if not tail.cancelled() and (error := tail.exception()) is not None:
-            log.error("a tail broke: %s", type(error).__name__)
-            self._closing = asyncio.create_task(self._socket.close(CLOSE_INTERNAL, "please reconnect"))
-
-    async def _tail(self, session_id: str, after: int, snapshot: SessionSnapshot | None) -> None:
-        if snapshot is not None:
-            async with self._ack_first:
-                await self._send(snapshot)
-        async with self._conversations.watch(session_id) as bell:
-            while True:
-                fresh = await bell.wait()
-                try:
-                    if _continues(after, fresh):
-                        after = await self._send_entries(after, fresh)
-                    else:
-                        after = await self._catch_up(session_id, after)
-                except Unavailable:  # the bell rings when the store is back
-                    log.warning("the store does not answer: a tail waits")
-                except NotFound:
-                    await self._say_deleted(session_id)
-                    return
-                except ConnectionClosed:
-                    return
-
-    async def _say_deleted(self, session_id: str) -> None:
-        async with self._ack_first:
-            if self._tails.get(session_id) is asyncio.current_task():
-                del self._tails[session_id]
-            with contextlib.suppress(ConnectionClosed):
-                await self._send(SessionDeleted(session_id=session_id))
-
-    async def _catch_up(self, session_id: str, after: int) -> int:
-        limit = FIRST_READ
-        while True:
-            async with self._catching_up:
-                entries = await self._conversations.read(session_id, after, limit)
-                after = await self._send_entries(after, entries)
-            if len(entries) < limit:
-                return after
-            size = sum(len(entry.json) for entry in entries)
-            limit = max(min(READ_CHARACTERS * len(entries) // size, 2 * limit, MOST_READ), 1)
-
-    async def _send_entries(self, after: int, entries: list[LogEntry]) -> int:
-        async with self._ack_first:
-            for entry in entries:
-                if entry.seq > after:
-                    await self._send_text(entry.json)
-                    after = entry.seq
-        return after
 
     async def _tell(self, event: LimitsUpdated) -> None:
         """Send news that nobody waits for: never before the ack of auth, and not to a client that reads nothing."""
@@ -416,25 +314,7 @@ class Peer:
             raise ConnectionClosedError(None, None) from None
 
 
-def _continues(after: int, entries: list[LogEntry]) -> bool:
-    """Whether these entries leave no gap behind ``after`` or between them."""
-    if not entries or entries[0].seq > after + 1:
-        return False
-    return all(later.seq == earlier.seq + 1 for earlier, later in itertools.pairwise(entries))
-
-
 def _accepted(command_id: str, accepted: Accepted) -> TurnSubmitAck:
     return TurnSubmitAck(
         id=command_id, turn_id=accepted.turn_id, message_id=accepted.message_id, duplicate=accepted.duplicate
-    )
-
-
-def _ready(command_id: str, picture: StoredPicture) -> ImageReadyAck:
-    return ImageReadyAck(
-        id=command_id,
-        image_id=picture.image_id,
-        width=picture.width,
-        height=picture.height,
-        resized=picture.resized,
-        animated=picture.animated,
     )

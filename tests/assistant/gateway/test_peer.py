@@ -29,7 +29,8 @@ from assistant.gateway.assets import Assets
 from assistant.gateway.auth import Authenticator
 from assistant.gateway.http import HttpRequests
 from assistant.gateway.live import LiveSockets
-from assistant.gateway.peer import MOST_OPEN_SESSIONS, Peer
+from assistant.gateway.peer import MOST_OPEN_SESSIONS, Peer, Services
+from assistant.gateway.pictures import Intake
 from assistant.gateway.presence import Presence
 from assistant.gateway.server import listening
 from assistant.gateway.unfinished import Unfinished
@@ -86,24 +87,23 @@ class Gateway:
         kept = Sessions(self.conversations, self.pictures, self.memories, limits)
         door = Authenticator(self.keys, self.clock)
         requests = HttpRequests(Assets(Path("/nowhere")), self.pictures, self.health, self.clock, door)
-        decoders, unfinished = DecoderPool(ImageLimits()), Unfinished()
+        decoders = DecoderPool(ImageLimits())
+
+        services = Services(
+            conversations=self.conversations,
+            submissions=submissions,
+            taught=taught,
+            kept=kept,
+            intake=Intake(self.pictures, decoders, limits),
+            unfinished=Unfinished(),
+            door=door,
+            live=self.live,
+            presence=presence,
+            frames_per_second=self.pace,
+        )
 
         def make_peer(socket: Any) -> Peer:
-            return Peer(
-                socket,
-                self.conversations,
-                self.pictures,
-                submissions,
-                taught,
-                kept,
-                decoders,
-                unfinished,
-                door,
-                self.live,
-                limits,
-                presence,
-                self.pace,
-            )
+            return Peer(socket, services)
 
         watching = asyncio.create_task(self.live.watch())
         try:

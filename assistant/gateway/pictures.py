@@ -1,0 +1,72 @@
+"""Takes in the pictures of clients: known ones at once, others when all their bytes are there."""
+
+import secrets
+from dataclasses import dataclass
+
+from assistant.domain.errors import AssistantError
+from assistant.gateway.connection import Connection
+from assistant.gateway.wire import Frame, ImageBegin, ImageReadyAck
+from assistant.images import DecoderPool
+from assistant.ports.pictures import PictureStore, StoredPicture
+from assistant.service.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Where pictures go: how large they may be, who makes plain ones of them, who keeps them."""
+
+    store: PictureStore
+    decoders: DecoderPool
+    limits: Limits
+
+    async def begin(self, connection: Connection, command: ImageBegin) -> Frame:
+        """The picture, where its owner has sent it before; else from where on its bytes are wanted.
+
+        Raises:
+            PictureError: it is too large.
+            LimitReached: the owner has had enough.
+        """
+        known = await self.store.find(connection.owner, command.sha256)
+        if known is not None:
+            return _ready(command.id, known)
+        self.decoders.limits.check_bytes(command.bytes)
+        await self.store.check_room(connection.owner, command.bytes)
+        awaited = connection.expect(command)
+        try:
+            await self.limits.begin_picture(connection.owner, command.bytes - awaited.offset)
+        except AssistantError:
+            connection.forget(command)
+            raise
+        return awaited
+
+    async def keep(self, owner: str, command_id: str, data: bytearray, sha256: str) -> Frame:
+        """Make a plain picture of the bytes, and keep it.
+
+        Raises:
+            PictureError: they are no picture, or none that is taken.
+            LimitReached: the owner has had enough.
+        """
+        kept = await self.decoders.normalise(data)
+        await self.limits.keep_picture(owner, kept.width * kept.height)
+        picture = StoredPicture(
+            image_id=f"i_{secrets.token_urlsafe(18)}",
+            sha256=kept.sha256,
+            source_sha256=sha256,
+            width=kept.width,
+            height=kept.height,
+            resized=kept.resized,
+            animated=kept.animated,
+        )
+        await self.store.add(owner, picture, kept.data)
+        return _ready(command_id, picture)
+
+
+def _ready(command_id: str, picture: StoredPicture) -> ImageReadyAck:
+    return ImageReadyAck(
+        id=command_id,
+        image_id=picture.image_id,
+        width=picture.width,
+        height=picture.height,
+        resized=picture.resized,
+        animated=picture.animated,
+    )
