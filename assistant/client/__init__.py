@@ -11,5 +11,6 @@ async with Client("ws://127.0.0.1:8000/v1/ws") as client:
 from assistant.client.client import Client, Picture
 from assistant.client.errors import ClientError, ServerRefused
 from assistant.client.session import Session
+from assistant.domain.limits import Standing
 
-__all__ = ["Client", "ClientError", "Picture", "ServerRefused", "Session"]
+__all__ = ["Client", "ClientError", "Picture", "ServerRefused", "Session", "Standing"]

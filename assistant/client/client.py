@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from assistant.client.errors import ClientError, ServerRefused
 from assistant.client.link import Link, keep_alive
 from assistant.client.session import Session
+from assistant.domain.limits import Standing
 from assistant.domain.sessions import SessionInfo
 from assistant.gateway.wire import CHUNK_BYTES, HEARTBEAT_SECONDS, Chunk, MemoryItem
 from assistant.ports.conversations import Cursor
@@ -61,6 +62,15 @@ class Client:
         self._end(ClientError("This client is closed."))
         if self._link is not None:
             await self._link.close()
+
+    @property
+    def standing(self) -> Standing:
+        """What the owner has left of ``turns``, ``tokens``, ``pixels`` and ``bytes``, where they are limited.
+
+        ``remaining``, and ``reset``: in how many seconds all of it is there again. As the server said last, which
+        speaks of large changes only.
+        """
+        return self._link.standing if self._link is not None else Standing({}, {})
 
     async def open(self, session_id: str | None = None, cursor: Cursor | None = None) -> Session:
         """Open a session: a new one, or a known one from a cursor (from its start without one).

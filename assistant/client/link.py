@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from assistant.client.errors import ClientError, ServerRefused
+from assistant.domain.limits import Standing
 from assistant.gateway.wire import CLOSE_REVOKED, SUBPROTOCOL
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Link:
         self._reader: asyncio.Task[None] | None = None
         self.closed = asyncio.Event()
         self.limits: dict[str, Any] = {}
+        self.standing = Standing({}, {})
 
     @classmethod
     async def open(cls, url: str, token: str | None, on_event: Callable[[dict[str, Any], str], None]) -> "Link":
@@ -122,6 +124,7 @@ class Link:
         try:
             async for text in self._socket:
                 frame = _object(text)
+                self.standing = _standing(frame) or self.standing
                 if frame.get("type") in _ANSWERS:
                     self._resolve(frame)
                 elif isinstance(text, str) and isinstance(frame.get("type"), str):
@@ -162,6 +165,18 @@ def _limits(url: str, hello: dict[str, Any]) -> dict[str, Any]:
     if hello.get("type") != "hello" or not isinstance(limits, dict):
         raise ClientError(f"{url} does not speak the protocol of this client.")
     return limits
+
+
+def _standing(frame: dict[str, Any]) -> Standing | None:
+    """What a frame says is left of the owner's limits: the ack of ``auth``, or news. None where it says nothing."""
+    match frame:
+        case {"type": "ack" | "limits.updated", "remaining": dict(remaining), "reset": dict(reset)}:
+            return Standing(_numbers(remaining), _numbers(reset))
+    return None
+
+
+def _numbers(fields: dict[Any, Any]) -> dict[Any, Any]:
+    return {name: value for name, value in fields.items() if isinstance(value, int | float)}
 
 
 def _turned_away(url: str, error: InvalidStatus) -> ClientError:

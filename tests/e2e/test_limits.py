@@ -47,6 +47,7 @@ async def test_an_answer_gives_back_what_it_did_not_generate(start: Start) -> No
     server = start(*SCRIPT, "--tokens-per-hour", "1000")
     async with asyncio.timeout(60), Client(server.socket_url) as client:
         session = await client.open()
+        assert client.standing.remaining["tokens"] == 1000
         for _ in range(3):  # of 512 tokens in advance each
             events = [event async for event in session.ask("hello")]
             assert isinstance(events[-1], TurnFinished)

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from assistant.client import Client, ClientError, ServerRefused
+from assistant.client import Client, ClientError, ServerRefused, Standing
 from assistant.client import client as client_module
 from assistant.client import link as link_module
 from assistant.client.link import Link, keep_alive
@@ -50,6 +50,19 @@ async def test_the_limits_of_the_server_are_known(server: Server) -> None:
     link = await link_to(server)
     assert link.limits == {"image_bytes": 5}
     await link.close()
+
+
+async def test_what_is_left_is_known_and_follows_the_news(server: Server) -> None:
+    server.says("auth", remaining={"turns": 9, "later": {}}, reset={"turns": 6.0})
+    async with connected(server) as client:
+        assert client.standing == Standing({"turns": 9}, {"turns": 6.0})
+        await server.sockets[0].send(type="limits.updated", remaining="no numbers", reset=None)
+        await server.sockets[0].send(type="limits.updated", remaining={"turns": 5}, reset={"turns": 30.0})
+        await until(lambda: client.standing == Standing({"turns": 5}, {"turns": 30.0}))
+        server.says("auth")  # a server without limits
+        await client.drop()
+        await client.command("memory.list")
+        assert client.standing == Standing({}, {})
 
 
 async def test_not_let_in(server: Server) -> None:
