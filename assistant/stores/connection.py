@@ -97,18 +97,20 @@ def connect(url: str, *, decode: bool = True) -> Redis:
     Args:
         decode: answers are text; otherwise bytes.
     """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        decode_responses=decode,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=MOST_CONNECTIONS,
-        timeout=None,
-        socket_timeout=None,
-        socket_connect_timeout=5.0,
-        health_check_interval=15,
-        maint_notifications_config=_NO_NOTICES,
-    )
+    pool = BlockingConnectionPool.from_url(url, max_connections=MOST_CONNECTIONS, timeout=None, **_options(decode))
     return Redis.from_pool(pool)
+
+
+def _options(decode: bool) -> dict[str, Any]:
+    """Of every connection."""
+    return {
+        "decode_responses": decode,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": None,
+        "socket_connect_timeout": 5.0,
+        "health_check_interval": 15,
+        "maint_notifications_config": _NO_NOTICES,
+    }
 
 
 async def open_client(url: str, *, decode: bool = True) -> Redis:
@@ -122,16 +124,7 @@ async def open_client(url: str, *, decode: bool = True) -> Redis:
         return client
     await client.aclose()
     try:
-        cluster = RedisCluster.from_url(
-            url,
-            decode_responses=decode,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=MOST_NODE_CONNECTIONS,
-            socket_timeout=None,
-            socket_connect_timeout=5.0,
-            health_check_interval=15,
-            maint_notifications_config=_NO_NOTICES,
-        )
+        cluster = RedisCluster.from_url(url, max_connections=MOST_NODE_CONNECTIONS, **_options(decode))
         await cluster.initialize()
     except (RedisClusterException, RedisError, OSError) as error:
         raise Unavailable("redis_cluster", f"This Redis is part of a cluster that cannot be used: {error}") from error
