@@ -209,8 +209,14 @@ class Slow:
     """Slow clients that had been let go when their time was over."""
 
 
-async def slow(house: House, count: int, normal: int, seconds: float) -> Slow:
-    """Time deltas of normal clients, first alone, then beside clients that take nothing of what they asked for."""
+async def slow(
+    house: House, count: int, normal: int, seconds: float, patience: float = SEND_SECONDS + GRACE_SECONDS
+) -> Slow:
+    """Time deltas of normal clients, first alone, then beside clients that take nothing of what they asked for.
+
+    Args:
+        patience: seconds after which those that have not been let go are counted as kept.
+    """
     sessions = await _long_conversations(house)
     alone = await _normal(house, normal, seconds)
     before, most = house.memory(), 0
@@ -230,8 +236,11 @@ async def slow(house: House, count: int, normal: int, seconds: float) -> Slow:
     asking = asyncio.gather(*(_ask_for_much(client, sessions) for client in mute))
     beside = await _normal(house, normal, seconds)
     await asking
-    await asyncio.sleep(max(asked + SEND_SECONDS + GRACE_SECONDS - time.monotonic(), 0))
-    gone = held - await house.sockets()
+    while True:
+        gone = held - await house.sockets()
+        if gone >= count or time.monotonic() > asked + patience:
+            break
+        await asyncio.sleep(0.1)
     watching.cancel()
     await leave([*mute])
     return Slow(count, percentile(alone, 99), percentile(beside, 99), most, gone)

@@ -41,7 +41,7 @@ async def test_a_flood_beyond_the_limits_is_refused_and_nobody_is_lost() -> None
 
 
 async def test_clients_that_do_not_read_are_let_go_and_take_little(house: crowd.House) -> None:
-    found = await crowd.slow(house, 10, 3, 2.0)
+    found = await crowd.slow(house, 10, 3, 2.0, patience=120.0)
     assert found.gone == 10
     assert found.memory < 50 * crowd.MIB, f"{found.memory / crowd.MIB:.0f} MiB"
 
