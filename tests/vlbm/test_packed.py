@@ -82,6 +82,12 @@ def test_it_is_compiled_once_and_again_where_it_is_torn(tmp_path: Path, step: St
     assert (other / made.name).stat().st_size > 1000
 
 
+def test_numbers_of_the_process_stay_as_they_are(step: Step) -> None:
+    """A library that is linked with -ffast-math makes subnormal numbers zero in all that runs beside it."""
+    assert torch.tensor(1e-310, dtype=torch.float64).item() * 0.5 > 0
+    assert float("1e-310") * 0.5 > 0
+
+
 @pytest.mark.parametrize(
     ("compilers", "said"), [(("no-such-compiler",), "no C++ compiler"), (("false",), "was not compiled")]
 )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import logging
-import os
 import platform
 import shutil
 import subprocess
@@ -26,9 +25,10 @@ FLAGS = (
     "-mprefer-vector-width=512",
     "-pthread",
     "-std=c++20",
-    "-shared",
     "-fPIC",
 )
+# Not with -ffast-math: a library that is linked so takes subnormal numbers from the whole process that loads it.
+LINK = ("-shared", "-pthread")
 COMPILERS = ("c++", "g++", "clang++")
 
 _I, _P = ctypes.c_int64, ctypes.c_void_p
@@ -121,7 +121,7 @@ def _made(compiler: str, path: Path) -> ctypes.CDLL:
 
 def _key(compiler: str) -> str:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603
-    parts = (SOURCE.read_text("utf-8"), *FLAGS, version, _processor())
+    parts = (SOURCE.read_text("utf-8"), *FLAGS, *LINK, version, _processor())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -135,11 +135,9 @@ def _processor() -> str:
 
 def _compile(compiler: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # what is there is run
-    file, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(file)
-    try:
-        command = [compiler, *FLAGS, str(SOURCE), "-o", part]
-        subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)  # noqa: S603
-        Path(part).replace(path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        object_file, part = Path(folder) / "step.o", Path(folder) / path.name
+        for command in ((*FLAGS, "-c", SOURCE, "-o", object_file), (*LINK, object_file, "-o", part)):
+            arguments = [compiler, *map(str, command)]
+            subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=300)  # noqa: S603
+        part.replace(path)
