@@ -61,7 +61,7 @@ def made(kind: str = "gpt2", seed: int = 0, fusion: str = "sum_channel") -> tupl
     opened(model, alpha=2.0)
     with torch.no_grad():
         for parameter in model.language_model.parameters():
-            parameter.mul_(4.0)  # answers of small random weights are all alike
+            parameter.mul_(2.0 if kind == "lstm" else 4.0)  # answers of small random weights are all alike
     return model, processor
 
 
@@ -123,7 +123,7 @@ def rows_of(model: Any, processor: Any, data: Path) -> list[Encoded]:
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "lstm"])
 def test_answers_in_batches_are_those_of_each_alone(kind: str, data: Path) -> None:
-    model, processor = made(kind, seed=5)  # an untrained LSTM says one thing with most seeds
+    model, processor = made(kind, seed=5)  # an untrained LSTM says few things with most seeds
     rows = rows_of(model, processor, data)
     told: list[tuple[int, int]] = []
 
