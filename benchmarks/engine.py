@@ -73,14 +73,20 @@ def speed(model: Any, processor: Any, runs: int) -> list[str]:
         "| streams | | tokens/s, all | decoded/s, all | first token, ms | spread of paces | ours / theirs |",
         "|---|---|---|---|---|---|---|",
     ]
+    alone = None  # how fast transformers is does not depend on how many wait: one after the other
     for streams in STREAMS:
-        found = in_turn(measured, streams, TOKENS, runs)
+        together = {name: run for name, run in measured.items() if streams == 1 or name != "transformers"}
+        found = in_turn(together, streams, TOKENS, runs)
+        alone = alone or found["transformers"]
         for name, pace in found.items():
             ratio = found["vlbm"].tokens_per_second / pace.tokens_per_second
             lines.append(
                 f"| {streams} | {name} | {pace.tokens_per_second:.0f} | {pace.decoded_per_second:.0f} | "
                 f"{pace.first_token_ms:.0f} | {pace.spread:.2f} | {'' if name == 'vlbm' else f'{ratio:.1f}'} |"
             )
+        if streams > 1:
+            ratio = found["vlbm"].tokens_per_second / alone.tokens_per_second
+            lines.append(f"| {streams} | transformers, as with one | | | | | {ratio:.1f} |")
     engine.close()
     return lines
 
