@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -18,15 +17,10 @@ from assistant.client import Client
 from assistant.domain.events import TurnDelta, TurnFinished, TurnStarted
 from tests import pictures
 from tests.conftest import Server, Start
+from tests.servers import free_port
 
 pytestmark = pytest.mark.e2e
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
