@@ -17,6 +17,8 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -37,15 +39,29 @@ from vlbm.engine.reader import Part
 from vlbm.engine.readers import Precision, reader
 from vlbm.errors import DataError
 from vlbm.evaluation.card.bench import Bench
-from vlbm.evaluation.pace import PROMPTS, in_turn, of_engine, of_transformers
+from vlbm.evaluation.pace import PROMPTS, Run, in_turn, of_engine, of_transformers, of_transformers_together
 from vlbm.evaluation.scores import chrf
 from vlbm.language.smollm2 import smollm2_file
 from vlbm.tasks import question
 
-RESULTS = Path(__file__).with_name("results.md")
-STREAMS, TOKENS = (1, 8, 16), 64
-BATCHES = (1, 4, 8, 16)
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8", "int4")
+TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is measured on a kind of device: streams, batches of one pass, precisions, and the file of the report."""
+
+    streams: tuple[int, ...]
+    batches: tuple[int, ...]
+    precisions: tuple[Precision, ...]
+    results: Path
+
+
+HERE = Path(__file__)
+PLACES = {
+    "cpu": Place((1, 8, 16), (1, 4, 8, 16), ("fp32", "bf16", "int8", "int4"), HERE.with_name("results.md")),
+    "cuda": Place((1, 8, 64, 256), (1, 8, 64, 256), ("fp32", "bf16", "fp16"), HERE.with_name("results-gpu.md")),
+}
 PACKAGES = ("torch", "transformers", "llama-cpp-python")
 QUANTILES = {"median": 0.5, "p99": 0.99, "worst": 1.0}
 CAPTIONS = 20  # a language
@@ -61,34 +77,48 @@ TEXTS = (
 
 def speed(model: Any, processor: Any, runs: int) -> list[str]:
     """Tokens a second of several streams at the same time, ours and the peers'."""
-    engine = Engine(model, processor, seats=max(STREAMS))
-    measured = {"vlbm": of_engine(engine), "transformers": of_transformers(model, processor)}
-    if importlib.util.find_spec("llama_cpp"):
-        threads = torch.get_num_threads()
-        measured["llama.cpp"] = of_llama(smollm2_file(), processor, streams=max(STREAMS), threads=threads)
+    streams, on_gpu = _place(model).streams, model.device.type == "cuda"
+    engine = Engine(model, processor, seats=max(streams))
+    ours, peers = {"vlbm": of_engine(engine)}, _peers(model, processor, max(streams))
+    about = (
+        f"transformers in {engine.precision} with a static cache, all prompts as one batch that ends together."
+        if on_gpu
+        else "llama.cpp Q4_1, both with the vocabulary in 8 bits; transformers in float32, one answer after the other."
+    )
     lines = [
-        f"{TOKENS} tokens an answer, greedily, ours {engine.precision}, llama.cpp Q4_1, both with the vocabulary in "
-        "8 bits; transformers in float32, one answer after the other.",
+        f"{TOKENS} tokens an answer, greedily, ours {engine.precision}, {about}",
         "",
         "| streams | | tokens/s, all | decoded/s, all | first token, ms | spread of paces | ours / theirs |",
         "|---|---|---|---|---|---|---|",
     ]
-    alone = None  # how fast transformers is does not depend on how many wait: one after the other
-    for streams in STREAMS:
-        together = {name: run for name, run in measured.items() if streams == 1 or name != "transformers"}
-        found = in_turn(together, streams, TOKENS, runs)
+    alone = None  # how fast transformers is one after the other does not depend on how many wait
+    for many in streams:
+        together = ours | {name: run for name, run in peers.items() if on_gpu or many == 1 or name != "transformers"}
+        found = in_turn(together, many, TOKENS, runs)
         alone = alone or found["transformers"]
         for name, pace in found.items():
             ratio = found["vlbm"].tokens_per_second / pace.tokens_per_second
             lines.append(
-                f"| {streams} | {name} | {pace.tokens_per_second:.0f} | {pace.decoded_per_second:.0f} | "
+                f"| {many} | {name} | {pace.tokens_per_second:.0f} | {pace.decoded_per_second:.0f} | "
                 f"{pace.first_token_ms:.0f} | {pace.spread:.2f} | {'' if name == 'vlbm' else f'{ratio:.1f}'} |"
             )
-        if streams > 1:
+        if "transformers" not in found:
             ratio = found["vlbm"].tokens_per_second / alone.tokens_per_second
-            lines.append(f"| {streams} | transformers, as with one | | | | | {ratio:.1f} |")
+            lines.append(f"| {many} | transformers, as with one | | | | | {ratio:.1f} |")
+        click.echo(lines[-1], err=True)
     engine.close()
     return lines
+
+
+def _peers(model: Any, processor: Any, streams: int) -> dict[str, Run]:
+    """What others do on the same device with the same language model."""
+    if model.device.type == "cuda":
+        half = deepcopy(model.language_model).to(torch.bfloat16)
+        return {"transformers": of_transformers_together(half, processor)}
+    found = {"transformers": of_transformers(model, processor)}
+    if importlib.util.find_spec("llama_cpp"):
+        found["llama.cpp"] = of_llama(smollm2_file(), processor, streams=streams, threads=torch.get_num_threads())
+    return found
 
 
 def later_turn(model: Any, processor: Any, runs: int) -> list[str]:
@@ -138,24 +168,26 @@ def pictures(model: Any, processor: Any, runs: int) -> list[str]:
 
 def limit(model: Any, processor: Any, runs: int) -> list[str]:
     """How much of the memory's pace decoding reaches, and what each precision loses."""
+    place = _place(model)
     lines = [
-        "| weights | MB read a pass | " + " | ".join(f"{many} streams" for many in BATCHES) + " | perplexity | chrF |",
-        "|---|---|" + "---|" * len(BATCHES) + "---|---|",
+        f"| weights | MB read a pass | {' | '.join(f'{many} streams' for many in place.batches)} | perplexity | chrF |",
+        "|---|---|" + "---|" * len(place.batches) + "---|---|",
     ]
     posed, features = _posed(model, processor), FeatureCache(capacity=2 * CAPTIONS)
-    for precision in PRECISIONS:
-        read, _ = reader(model, precision, 4096)
+    pace = bandwidth(model.device)
+    for precision in place.precisions:
+        read, _ = reader(model, precision, 128 * max(place.batches))
         size = read.network.weight_bytes()  # type: ignore[attr-defined]
         cells = list[str]()
-        for many in BATCHES:
+        for many in place.batches:
             seconds = statistics.median(_pass(read, many, run) for run in range(max(runs, 5)))
-            share = size / seconds / bandwidth()
+            share = size / seconds / pace
             cells.append(f"{many / seconds:.0f}/s, {100 * share:.0f} %")
         quality = f"{_perplexity(read, processor):.2f} | {_chrf(model, processor, precision, posed, features)}"
         lines.append(f"| {precision} | {size / 1e6:.0f} | {' | '.join(cells)} | {quality} |")
         del read
     about = (
-        f"Memory is read at {bandwidth() / 1e9:.1f} GB/s by all threads (a sum of 512 MB, best of 5). Perplexity of "
+        f"Memory is read at {pace / 1e9:.1f} GB/s (a sum of 512 MB, best of 5). Perplexity of "
         f"{len(TEXTS)} texts; chrF of {len(posed)} short captions of unseen renderings, in Spanish and German"
     )
     return [about + ("." if posed else " (not measured: `vlbm data prepare` first)."), "", *lines]
@@ -169,8 +201,8 @@ def memory(model: Any, processor: Any, turns: int) -> list[str]:
     before = process.memory_info().rss
     engine = Engine(model, processor)
     run = of_engine(engine)
-    for many in (1, *STREAMS[1:]):
-        run([f"{many} {prompt}" for prompt in (PROMPTS * 2)[:many]], TOKENS)
+    for many in _place(model).streams:
+        run([f"{many} {number} {PROMPTS[number % len(PROMPTS)]}" for number in range(many)], TOKENS)
         lines.append(f"{(process.memory_info().rss - before) / 2**20:.0f} MiB with {many} together")
     sizes = list[float]()
     for number in range(turns):
@@ -229,15 +261,19 @@ PARTS: dict[str, tuple[str, Callable[[Any, Any, int], list[str]]]] = {
 }
 
 
-def bandwidth() -> float:
-    """Bytes a second that all threads read, best of 5."""
-    values = torch.ones(128 * 2**20)
+def bandwidth(device: torch.device) -> float:
+    """Bytes a second that are read from a device's memory, by all threads of a CPU; best of 5."""
+    values = torch.ones(128 * 2**20, device=device)
     times = list[float]()
     for _ in range(5):
         started = time.perf_counter()
-        values.sum()
+        float(values.sum())
         times.append(time.perf_counter() - started)
     return values.nbytes / min(times)
+
+
+def _place(model: Any) -> Place:
+    return PLACES[model.device.type]
 
 
 def _asked(talk: Sequence[Message], tokens: int) -> GenerationRequest:
@@ -274,7 +310,9 @@ def _perplexity(read: Any, processor: Any) -> float:
         ids = processor.tokenizer(text)["input_ids"]
         begun = read.begin(ids, len(ids) + 1, None)
         (seen,) = read.read([Part(begun, ids, wanted=len(ids))])
-        losses.append(torch.nn.functional.cross_entropy(seen.logits[:-1], torch.tensor(ids[1:]), reduction="none"))
+        losses.append(
+            torch.nn.functional.cross_entropy(seen.logits[:-1].cpu(), torch.tensor(ids[1:]), reduction="none")
+        )
         read.end(begun)
     return float(torch.cat(losses).mean().exp())
 
@@ -329,8 +367,8 @@ def _ms(times: Sequence[float]) -> str:
 @click.option("--only", multiple=True, type=click.Choice(list(PARTS)), help="These parts, and print them.")
 def main(runs: int, turns: int, only: tuple[str, ...]) -> None:
     """Measure, and write the report where all was measured."""
-    model, processor = vlbm.load("packaged", progress=click.echo)
-    report = ["# The engine, measured", "", f"`make bench`, {datetime.now(UTC):%Y-%m-%d}: {_machine()}.", ""]
+    model, processor = vlbm.load("packaged", progress=click.echo, device="auto")
+    report = ["# The engine, measured", "", f"`make bench`, {datetime.now(UTC):%Y-%m-%d}: {_machine(model)}.", ""]
     for name in only or PARTS:
         title, measure = PARTS[name]
         click.echo(f"Measuring: {title}", err=True)
@@ -338,13 +376,14 @@ def main(runs: int, turns: int, only: tuple[str, ...]) -> None:
     text = "\n".join(report)
     click.echo(text)
     if not only:
-        RESULTS.write_text(text, encoding="utf-8")
+        _place(model).results.write_text(text, encoding="utf-8")
 
 
-def _machine() -> str:
+def _machine(model: Any) -> str:
+    device = f"{torch.cuda.get_device_name(model.device)}, " if model.device.type == "cuda" else ""
     found = [name for name in PACKAGES if importlib.util.find_spec(name.removesuffix("-python").replace("-", "_"))]
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in found)
-    return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {versions}"
+    return f"{device}{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {versions}"
 
 
 if __name__ == "__main__":

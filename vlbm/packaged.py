@@ -33,7 +33,11 @@ Progress = Callable[[str], None]
 
 
 def load(
-    name: str | Path = PACKAGED, *, cache_dir: Path | None = None, progress: Progress | None = None
+    name: str | Path = PACKAGED,
+    *,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
 ) -> tuple[VLBMForConditionalGeneration, VLBMProcessor]:
     """Load a model and its processor.
 
@@ -41,6 +45,7 @@ def load(
         name: "packaged", a folder made by `save_pretrained`, or the name of such a model on a hub.
         cache_dir: where the packaged model's language weights are kept (see `vlbm.cache`).
         progress: is told what takes long.
+        device: where it will compute, as torch names it; "auto" is a GPU that torch can use, else the CPU.
 
     Raises:
         ConfigError: the folder has another architecture, or a newer format.
@@ -48,10 +53,20 @@ def load(
         WeightsDamaged: a file is not what it should be.
     """
     if str(name) == PACKAGED:
-        return load_packaged(cache_dir=cache_dir, progress=progress)
-    from vlbm.saved import load_saved
+        model, processor = load_packaged(cache_dir=cache_dir, progress=progress)
+    else:
+        from vlbm.saved import load_saved
 
-    return load_saved(str(name))
+        model, processor = load_saved(str(name))
+    return model.to(_place(device)), processor  # type: ignore[arg-type]
+
+
+def _place(device: str) -> str:
+    import torch
+
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def load_packaged(

@@ -86,7 +86,7 @@ class VlbmEngine(Engine):
         import vlbm.errors
 
         try:
-            model, processor = vlbm.load(name, progress=say)
+            model, processor = vlbm.load(name, progress=say, device="auto")
             seen = vlbm.engine.FeatureCache(files=vlbm.engine.FeatureFiles(features) if features else None)
             engine = vlbm.engine.Engine(model, processor, name=name, features=seen)
         except vlbm.errors.VLBMError as error:

@@ -45,13 +45,13 @@ def test_repetition_penalty_is_that_of_transformers() -> None:
 def test_only_the_likeliest_are_drawn_from() -> None:
     logits = torch.tensor([0.0, 3.0, 2.0, 1.0])
     sampler = Sampler(request(temperature=9.0, top_k=2, seed=1), [])
-    assert {sampler.choose(logits) for _ in range(200)} == {1, 2}
+    assert {sampler.choose(logits, 1) for _ in range(200)} == {1, 2}
 
 
 def test_an_answer_does_not_end_before_its_time() -> None:
     sampler = Sampler(request(max_tokens=9, min_tokens=2), [], ends=[0])
     logits = torch.tensor([5.0, 3.0, 1.0])
-    assert [sampler.choose(logits) for _ in range(3)] == [1, 1, 0]
+    assert [sampler.choose(logits, 0) for _ in range(3)] == [1, 1, 0]
     assert logits.tolist() == [5.0, 3.0, 1.0]
 
 

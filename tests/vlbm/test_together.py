@@ -125,15 +125,15 @@ def test_a_picture_is_never_answered_from_anothers_memory(exact: Engine) -> None
 
 def test_what_is_no_number_ends_one_turn_alone(exact: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     network: Any = exact.loop.reader.network  # type: ignore[attr-defined]
-    do = network.read
+    do = network.logits
 
-    def read(what: Any) -> Any:
-        found = do(what)
-        logits = found.logits.clone()
-        logits[-1] = torch.nan  # the last of two turns
-        return found._replace(logits=logits) if len(logits) > 1 else found
+    def logits(states: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = do(states)
+        if len(found) > 1:
+            found[-1] = torch.nan  # the last of two turns
+        return found
 
-    monkeypatch.setattr(network, "read", read)
+    monkeypatch.setattr(network, "logits", logits)
     failed, ended = list[str](), list[End]()
 
     def ask(text: str) -> None:

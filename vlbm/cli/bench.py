@@ -11,7 +11,7 @@ import click
 from vlbm.cli.terminal import say
 
 PEERS = ("transformers",)
-PRECISIONS = ("auto", "fp32", "bf16", "int8", "int4")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8", "int4")
 
 
 def _numbers(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -46,7 +46,7 @@ def bench(
     from vlbm.engine import Engine
     from vlbm.evaluation import pace
 
-    loaded, processor = vlbm.load(model, progress=say)
+    loaded, processor = vlbm.load(model, progress=say, device="auto")
     engine = Engine(loaded, processor, name=model, precision=precision, seats=max(streams))
     measured = {"vlbm": pace.of_engine(engine)}
     if "transformers" in peer:
@@ -67,11 +67,18 @@ def bench(
         "precision": engine.precision,
         "tokens": tokens,
         "runs": runs,
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "machine": f"{platform.machine()}, {_device(loaded.device)}",
         "versions": versions,
         "results": rows,
     }
     click.echo(json.dumps(report) if as_json else _table(report))
+
+
+def _device(device: Any) -> str:
+    import torch
+
+    on_gpu = device.type == "cuda"
+    return torch.cuda.get_device_name(device) if on_gpu else f"{torch.get_num_threads()} threads"
 
 
 def _row(one: Any) -> dict[str, float]:

@@ -94,13 +94,11 @@ def evaluate(
 
 
 def _load(name: str) -> Candidate:
-    """A model where it computes fastest."""
-    import torch
-
+    """A model to be compared."""
     from vlbm.evaluation.evaluate import Candidate
 
     model, processor = load(name)
-    return Candidate(name, model.to("cuda" if torch.cuda.is_available() else "cpu"), processor)
+    return Candidate(name, model, processor)
 
 
 def _show(report: dict[str, Any]) -> None:

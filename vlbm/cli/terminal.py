@@ -30,11 +30,14 @@ def without_other_bars() -> None:
 
 
 def load(name: str) -> tuple[Any, Any]:
-    """A model and its processor, with our own words about what takes long, and no bars of transformers."""
+    """A model and its processor, where they compute fastest.
+
+    What takes long is said in our own words, without the bars of transformers.
+    """
     import vlbm
 
     without_other_bars()
-    return vlbm.load(name, progress=say)
+    return vlbm.load(name, progress=say, device="auto")
 
 
 def show(line: str) -> None:

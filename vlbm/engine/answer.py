@@ -5,7 +5,6 @@ It knows a request and a tokenizer, not a model.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -47,15 +46,20 @@ class Answer:
         """Whether it takes the likeliest token, so that it can be guessed ahead exactly."""
         return self._request.temperature == 0 and self._request.repetition_penalty == 1
 
-    def next(self, logits: torch.Tensor, weight: float) -> tuple[int, list[Token]]:
-        """Choose a token by its logits [v]; the token, and what is said by it.
+    def next(self, logits: torch.Tensor, likeliest: int, weight: float) -> tuple[int, list[Token]]:
+        """Choose a token; the token, and what is said by it.
+
+        Args:
+            logits: of all tokens [v].
+            likeliest: the one of the highest logit; -1 where they are no numbers.
+            weight: the pictures' share in it.
 
         Raises:
             EngineFailed: the logits are no numbers.
         """
-        if not math.isfinite(float(logits.sum())):  # no sum of numbers is none, at their size
+        if likeliest < 0:
             raise EngineFailed("the model computed what is not a number for this turn; ask again or shorten it")
-        token = self._sampler.choose(logits)
+        token = self._sampler.choose(logits, likeliest)
         self.count += 1
         if token in self._ends:
             self.reason = "stop"

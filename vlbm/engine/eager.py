@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from vlbm.engine.passes import ALONE, BESIDE, likeliest
 from vlbm.engine.reader import Memories, Part, Seen
 
 
@@ -30,6 +31,7 @@ class EagerReader:
     """
 
     guesses, own_threads = False, False
+    beside, alone = BESIDE, ALONE
 
     def __init__(self, model: Any, tokens: int) -> None:
         self.model, self.capacity, self._taken = model, tokens, 0
@@ -71,5 +73,6 @@ class EagerReader:
         )
         text.tokens += part.tokens
         many = len(part.tokens) - part.wanted
-        weights = torch.zeros(part.wanted) if out.image_weight is None else out.image_weight[0, many:].float().cpu()
-        return Seen(out.logits[0, len(out.logits[0]) - part.wanted :].float().cpu(), weights)
+        weights = [0.0] * part.wanted if out.image_weight is None else out.image_weight[0, many:].tolist()
+        logits = out.logits[0, len(out.logits[0]) - part.wanted :].float()
+        return Seen(logits, likeliest(logits).tolist(), weights)

@@ -20,7 +20,8 @@ from vlbm.engine.answer_language import answer_language
 from vlbm.engine.features import FeatureCache
 from vlbm.engine.grammar import Grammars
 from vlbm.engine.looking import Eyes, accounts, latest_pictures
-from vlbm.engine.loop import BESIDE, Loop
+from vlbm.engine.loop import Loop
+from vlbm.engine.passes import BESIDE
 from vlbm.engine.readers import ROWS, Precision, reader
 from vlbm.engine.request import End, GenerationRequest, Looked, Message, PictureRef, Step, Token
 from vlbm.engine.text import render
@@ -32,7 +33,8 @@ from vlbm.language import context_tokens
 from vlbm.perception import gather
 from vlbm.reading import Reading
 
-SEATS, QUEUE, TOKENS = 16, 256, 16_384
+# Turns together on a CPU, and on a GPU; turns that wait; tokens of the cache, in all and for each of more seats.
+SEATS, GPU_SEATS, QUEUE, TOKENS, SEAT_TOKENS = 16, 64, 256, 16_384, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,10 @@ class Engine:
         name: what `describe` calls it.
         features: a cache of picture features; engines of several models may share one.
         precision: of the language model's weights (`readers`).
-        seats: turns that run together at most.
+        seats: turns that run together at most; by default 16, on a GPU 64.
         queue: turns that wait for a seat at most.
-        tokens: of all running turns, and of what is kept of those before, that the cache has room for.
+        tokens: of all running turns, and of what is kept of those before, that the cache has room for; by default
+            16,384, or 1,024 for each seat.
     """
 
     def __init__(
@@ -84,13 +87,14 @@ class Engine:
         name: str = "vlbm-packaged",
         features: FeatureCache | None = None,
         precision: Precision = "auto",
-        seats: int = SEATS,
+        seats: int | None = None,
         queue: int = QUEUE,
-        tokens: int = TOKENS,
+        tokens: int | None = None,
     ) -> None:
         self.model, self.processor, self.name = model.eval(), processor, name
+        self.seats = seats = seats or (SEATS if model.device.type == "cpu" else GPU_SEATS)
+        tokens = tokens or max(TOKENS, SEAT_TOKENS * seats)
         read, self.precision = reader(model, precision, tokens, max(ROWS, seats + BESIDE))
-        self.seats = seats
         self.eyes = Eyes(model, processor, features or FeatureCache())
         self.loop = Loop(read, seats=seats, queue=queue)
         self._close = finalize(self, self.loop.close)  # also when nobody has the engine any more

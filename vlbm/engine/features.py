@@ -99,6 +99,7 @@ def encode(model: Any, processor: Any, picture: PictureRef, language: str, memor
         PictureError: the bytes are no picture that can be read.
     """
     opened = open_picture(picture.load())
-    pixels = processor.image_processor(opened)["pixel_values"]  # [1,v,3,h,w]
-    visual = model.look(pixels, languages=torch.tensor([processor.language_number(language)]), lent=memory)
+    pixels = processor.image_processor(opened)["pixel_values"].to(model.device)  # [1,v,3,h,w]
+    number = torch.tensor([processor.language_number(language)], device=model.device)
+    visual = model.look(pixels, languages=number, lent=memory).to("cpu")  # where it is kept
     return Features(visual=visual, width=opened.width, height=opened.height)

@@ -35,17 +35,18 @@ class FusedPass:
     def __init__(self, fusing: Fusing, states: torch.Tensor, what: Pass) -> None:
         self._fusing, self._states, self._pictured = fusing, states, what.pictured
         self.layers = tuple(fusing.number) if what.pictured else ()
-        self._tokens = [unit(states[part.rows] - fusing.mean) for part in what.pictured]
+        self._rows = [part.rows.to(states.device) for part in what.pictured]
+        self._tokens = [unit(states[rows] - fusing.mean) for rows in self._rows]
         self._weights = states.new_zeros(len(states))
 
     def fuse(self, layer: int) -> None:
         """Change the states after a layer, in place."""
         number, states = self._fusing.number[layer], self._states
-        for part, tokens in zip(self._pictured, self._tokens, strict=True):
-            active = torch.ones(part.rows.shape, dtype=torch.bool, device=states.device)
-            fused = self._fusing.fusions[number](states[part.rows], tokens, part.memories[number], active)
-            states[part.rows] = fused.states
-            self._weights[part.rows] += fused.weight / len(self.layers)
+        for part, rows, tokens in zip(self._pictured, self._rows, self._tokens, strict=True):
+            active = torch.ones(rows.shape, dtype=torch.bool, device=states.device)
+            fused = self._fusing.fusions[number](states[rows], tokens, part.memories[number], active)
+            states[rows] = fused.states
+            self._weights[rows] += fused.weight / len(self.layers)
 
     def weights(self) -> torch.Tensor:
         """The pictures' share in each row, averaged over the layers [t]."""

@@ -96,7 +96,8 @@ class Eyes:
         """
         asked = render(self.processor, request.messages, pictured=True)[start:]  # no word of the answer's beginning
         with torch.inference_mode():
-            layers = self.model.remember(visual, torch.tensor([asked]))
+            device = self.model.device
+            layers = self.model.remember(visual.to(device), torch.tensor([asked], device=device))
         memory = request.memory.id if request.memory else ""
         key = (self.identity, *(picture.sha256 for picture in wanted), language, memory, *map(str, asked))
         return Memories(layers, start, " ".join(key))

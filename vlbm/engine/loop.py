@@ -20,9 +20,6 @@ from vlbm.engine.turn import Turn, fair
 from vlbm.errors import EngineFailed
 
 log = logging.getLogger(__name__)
-# Tokens of prompts in a pass: few beside answers, so that none of these waits long for its next token; more alone, for
-# speed, but only so many that whoever comes meanwhile is soon let in.
-BESIDE, ALONE = 24, 256
 
 
 class Loop:
@@ -123,7 +120,7 @@ class Loop:
 
     def _pass(self, running: list[Place[Turn]]) -> None:
         turns = [place.turn for place in running]
-        shares = fair(turns, BESIDE if any(turn.answering for turn in turns) else ALONE)
+        shares = fair(turns, self.reader.beside if any(turn.answering for turn in turns) else self.reader.alone)
         reading = [(place, most) for place, most in zip(running, shares, strict=True) if most]
         ahead = TOGETHER // len(reading) - 1 if self.reader.guesses else 0
         parts: list[Part[Any]] = [place.turn.part(most, ahead) for place, most in reading]

@@ -52,6 +52,7 @@ class PagedReader:
         self.network = network
         self.pages = Pages(network.pages)
         self.capacity, self.own_threads = network.pages * PAGE, network.own_threads
+        self.beside, self.alone = network.beside, network.alone
         self._together: tuple[tuple[PagedText, ...], list[Prepared]] = ((), [])
 
     def room(self, tokens: int) -> bool:
@@ -79,7 +80,8 @@ class PagedReader:
         seen, at = list[Seen](), 0
         for part in parts:
             part.text.tokens += part.tokens
-            seen.append(Seen(found.logits[at : at + part.wanted], found.weights[at : at + part.wanted]))
+            here = slice(at, at + part.wanted)
+            seen.append(Seen(found.logits[here], found.likeliest[here], found.weights[here]))
             at += part.wanted
         return seen
 

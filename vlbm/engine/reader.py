@@ -39,10 +39,13 @@ class Part(Generic[T]):
 
 
 class Seen(NamedTuple):
-    """Logits of what comes next [wanted,v], and the pictures' share in it [wanted]."""
+    """What comes next at each of the wanted places: logits [wanted,v], the likeliest token (-1: the logits are no
+    numbers), and the pictures' share in it.
+    """
 
     logits: torch.Tensor
-    weights: torch.Tensor
+    likeliest: Sequence[int]
+    weights: Sequence[float]
 
 
 class Reader(Protocol[T]):
@@ -51,11 +54,14 @@ class Reader(Protocol[T]):
     Attributes:
         guesses: tokens that were guessed may be read and taken back, and that pays.
         capacity: tokens of the longest text that can be read.
+        beside, alone: tokens of prompts that are best read in one pass, with answers that wait for its end and without.
         own_threads: it computes in threads of its own, beside which torch's would be in its way.
     """
 
     guesses: bool
     capacity: int
+    beside: int
+    alone: int
     own_threads: bool
 
     def room(self, tokens: int) -> bool:

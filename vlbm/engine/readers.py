@@ -21,8 +21,9 @@ from vlbm.engine.passes import PAGE
 from vlbm.engine.reader import Reader
 from vlbm.errors import ConfigError
 
-Precision = Literal["auto", "fp32", "bf16", "int8", "int4"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8", "int4"]
 BITS = {"int4": 4, "int8": 8}
+DENSE = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ROWS = 512  # tokens of a pass: prompts in pieces, and the answers beside them
 
 
@@ -30,7 +31,7 @@ def reader(model: Any, precision: Precision, tokens: int, rows: int = ROWS) -> t
     """A reader, and the precision that it has.
 
     "auto" is the fewest bits that lose nothing of the weights, as those that were quantised before; else float32, or on
-    a GPU bfloat16. Where there is no compiler, weights of few bits are read as bfloat16.
+    a GPU bfloat16 (float16 where it has none). Where there is no compiler, weights of few bits are read as bfloat16.
 
     Args:
         model: a `VLBMForConditionalGeneration`.
@@ -47,7 +48,7 @@ def reader(model: Any, precision: Precision, tokens: int, rows: int = ROWS) -> t
     if not _is_llama(model):
         return EagerReader(model, tokens), "fp32"
     on_cpu, pages = model.device.type == "cpu", -(-tokens // PAGE)
-    made = library(default_cache_dir() / "compiled") if on_cpu and precision not in ("fp32", "bf16") else None
+    made = library(default_cache_dir() / "compiled") if on_cpu and precision not in DENSE else None
     step = Step(made, torch.get_num_threads()) if made else None
     if step and precision == "auto":
         precision = lossless(step, model) or "fp32"
@@ -55,10 +56,18 @@ def reader(model: Any, precision: Precision, tokens: int, rows: int = ROWS) -> t
         check_memory(model, precision, tokens)
         network = PackedNetwork(model, step, bits=BITS[precision], pages=pages, rows=rows)
         return PagedReader(network), precision
-    dense = "fp32" if precision == "fp32" or (precision == "auto" and on_cpu) else "bf16"
+    dense = _dense(precision, on_cpu=on_cpu)
     check_memory(model, dense, tokens)
-    dtype = torch.float32 if dense == "fp32" else torch.bfloat16
-    return PagedReader(DenseNetwork(model, dtype, pages=pages)), dense
+    return PagedReader(DenseNetwork(model, DENSE[dense], pages=pages)), dense
+
+
+def _dense(precision: Precision, *, on_cpu: bool) -> str:
+    """The precision of weights that are not packed."""
+    if precision in DENSE:
+        return precision
+    if precision == "auto" and on_cpu:
+        return "fp32"
+    return "bf16" if on_cpu or torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def _is_llama(model: Any) -> bool:

@@ -73,7 +73,7 @@ class Turn:
             return
         right = 0
         for place in range(part.wanted):
-            token, said = self.answer.next(seen.logits[place], float(seen.weights[place]))
+            token, said = self.answer.next(seen.logits[place], seen.likeliest[place], seen.weights[place])
             for step in said:
                 self.steps.put(step)
             if self.answer.reason:

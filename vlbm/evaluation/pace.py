@@ -112,5 +112,42 @@ def of_transformers(model: Any, processor: Any) -> Run:
     return lambda prompts, tokens: [one(prompt, tokens) for prompt in prompts]
 
 
+def of_transformers_together(model: Any, processor: Any) -> Run:
+    """`transformers.generate` with a static cache on the same language model, greedily, all prompts as one batch.
+
+    Its forward pass is compiled where transformers does so by itself: on a GPU, once for each size of a batch.
+    """
+    import torch
+    from transformers import StoppingCriteriaList
+
+    from vlbm.engine import Message
+    from vlbm.engine.text import render
+
+    def run(prompts: Sequence[str], tokens: int) -> list[list[float]]:
+        came = list[float]()
+
+        def note(ids: Any, _scores: Any, **_: Any) -> Any:
+            ids.cpu()  # waits for it
+            came.append(time.perf_counter())
+            return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+
+        asked = [render(processor, [Message("user", prompt)]) for prompt in prompts]
+        longest = max(map(len, asked))
+        ids = torch.tensor([[0] * (longest - len(row)) + row for row in asked], device=model.device)
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in asked], device=model.device)
+        model.generate(
+            ids,
+            attention_mask=mask,
+            max_new_tokens=tokens,
+            min_new_tokens=tokens,
+            do_sample=False,
+            cache_implementation="static",
+            stopping_criteria=StoppingCriteriaList([note]),
+        )
+        return [came] * len(prompts)
+
+    return run
+
+
 def _median(paces: Sequence[Pace]) -> Pace:
     return Pace(*(statistics.median(getattr(pace, name) for pace in paces) for name in Pace.__slots__))

@@ -100,7 +100,8 @@ class ThingTable(nn.Module):
         marked = [
             marks_of(things, words, articles) if int(languages[row]) == 0 else [] for row, things in enumerate(found)
         ]
-        return runs_of(found), slots_of(marked)
+        device = self.words.device
+        return runs_of(found).map(lambda value: value.to(device)), slots_of(marked).map(lambda value: value.to(device))
 
     def things(
         self,

@@ -16,7 +16,7 @@ import torch
 from vlbm.engine.fused import Fusing
 from vlbm.engine.packed.compiled import Layer, Net, Rows, Step
 from vlbm.engine.packed.weights import GROUP, Packed, packed
-from vlbm.engine.passes import PAGE, Pass, Read, kept
+from vlbm.engine.passes import ALONE, BESIDE, PAGE, Pass, Read, kept, likeliest
 from vlbm.errors import ConfigError
 
 HEAD_BITS = 8  # the vocabulary is left in 8 bits, as GGUF's mixes do: there each output is a whole answer
@@ -35,6 +35,7 @@ class PackedNetwork:
     """
 
     own_threads = True
+    beside, alone = BESIDE, ALONE
 
     def __init__(self, model: Any, step: Step, *, bits: int, pages: int, rows: int) -> None:
         llama, config = model.language_model, model.language_model.config
@@ -87,7 +88,8 @@ class PackedNetwork:
             done = layer + 1
         many = len(self._layers)
         self.step.read_layers(ctypes.addressof(self._net), done, many, ctypes.addressof(rows))
-        return Read(self._head(states, rows, what.wanted), fused.weights()[what.wanted])
+        logits = self._head(states, rows, what.wanted)
+        return Read(logits, likeliest(logits).tolist(), fused.weights()[what.wanted].tolist())
 
     def _head(self, states: torch.Tensor, rows: Rows, wanted: torch.Tensor) -> torch.Tensor:
         last = states[wanted]
