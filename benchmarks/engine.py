@@ -60,7 +60,7 @@ class Place:
 HERE = Path(__file__)
 PLACES = {
     "cpu": Place((1, 8, 16), (1, 4, 8, 16), ("fp32", "bf16", "int8", "int4"), HERE.with_name("results.md")),
-    "cuda": Place((1, 8, 64, 256), (1, 8, 64, 256), ("fp32", "bf16", "fp16"), HERE.with_name("results-gpu.md")),
+    "cuda": Place((1, 8, 64, 256), (1, 8, 64, 256), ("fp32", "bf16"), HERE.with_name("results-gpu.md")),
 }
 PACKAGES = ("torch", "transformers", "llama-cpp-python")
 QUANTILES = {"median": 0.5, "p99": 0.99, "worst": 1.0}
@@ -105,7 +105,7 @@ def speed(model: Any, processor: Any, runs: int) -> list[str]:
         if "transformers" not in found:
             ratio = found["vlbm"].tokens_per_second / alone.tokens_per_second
             lines.append(f"| {many} | transformers, as with one | | | | | {ratio:.1f} |")
-        click.echo(lines[-1], err=True)
+        click.echo("\n".join(lines[-len(found) :]), err=True)
     engine.close()
     return lines
 
@@ -372,11 +372,11 @@ def main(runs: int, turns: int, only: tuple[str, ...]) -> None:
     for name in only or PARTS:
         title, measure = PARTS[name]
         click.echo(f"Measuring: {title}", err=True)
-        report += [f"## {title}", "", *measure(model, processor, turns if name == "memory" else runs), ""]
-    text = "\n".join(report)
-    click.echo(text)
+        part = [f"## {title}", "", *measure(model, processor, turns if name == "memory" else runs), ""]
+        click.echo("\n".join(part))
+        report += part
     if not only:
-        _place(model).results.write_text(text, encoding="utf-8")
+        _place(model).results.write_text("\n".join(report), encoding="utf-8")
 
 
 def _machine(model: Any) -> str:

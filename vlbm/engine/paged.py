@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
+import numpy
 import torch
 from torch.nn.functional import pad
 
@@ -32,7 +34,7 @@ class PagedText:
     pages: list[int]
     memories: Memories | None
     marks: list[bytes] = field(default_factory=list)
-    table: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int32))
+    table: numpy.ndarray[Any, numpy.dtype[numpy.int32]] = field(default_factory=lambda: numpy.empty(0, numpy.int32))
 
     def pictured_from(self) -> int:
         """The first position that sees pictures; far off without."""
@@ -69,7 +71,7 @@ class PagedReader:
             self.pages.release(known)
             raise
         pages = known + taken
-        table = torch.tensor(pages, dtype=torch.int32)
+        table = numpy.array(pages, dtype=numpy.int32)
         return PagedText(list(ids[: len(known) * PAGE]), pages, memories, marks[: len(known)], table)
 
     def read(self, parts: Sequence[Part[PagedText]]) -> list[Seen]:
@@ -100,6 +102,8 @@ class PagedReader:
     def _know(self, text: PagedText) -> None:
         """Let others begin with its full pages."""
         known = len(text.marks)
+        if len(text.tokens) < (known + 1) * PAGE:
+            return
         text.marks = _marks(text.marks, text.tokens, text.memories)
         for page, mark in zip(text.pages[known:], text.marks[known:], strict=False):
             self.pages.fill(page, mark)
@@ -107,7 +111,7 @@ class PagedReader:
     def _pass(self, parts: Sequence[Part[PagedText]]) -> Pass:
         positions, places, wanted = list[int](), list[int](), list[int]()
         longest = max(_pages(len(part.text.tokens) + len(part.tokens)) for part in parts)
-        tables = torch.zeros(sum(len(part.tokens) for part in parts), longest, dtype=torch.int32)
+        tables = numpy.zeros((sum(len(part.tokens) for part in parts), longest), dtype=numpy.int32)
         alone, pictured = list[tuple[PagedText, int]](), list[Pictured]()
         for part in parts:
             text, first, row = part.text, len(part.text.tokens), len(positions)
@@ -128,7 +132,7 @@ class PagedReader:
             tokens=torch.tensor([token for part in parts for token in part.tokens]),
             positions=torch.tensor(positions),
             places=torch.tensor(places),
-            tables=tables,
+            tables=torch.from_numpy(tables),
             wanted=torch.tensor(wanted, dtype=torch.long),
             pictured=pictured,
         )

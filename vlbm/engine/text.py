@@ -13,6 +13,8 @@ from vlbm.engine.request import Message
 
 PICTURE_QUESTION = "What is in this picture?"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+# Tokens before those that are decoded, at least and at most.
+CONTEXT, MOST_CONTEXT = 8, 16
 
 
 def render(processor: Any, messages: Sequence[Message], prefix: str = "", *, pictured: bool = False) -> list[int]:
@@ -64,6 +66,7 @@ class Detokenizer:
         self.stopped = False
         self._pending: list[int] = []
         self._context: list[int] = []
+        self._before = ""  # the context's text
         self._held = ""
 
     def push(self, token: int) -> str:
@@ -72,7 +75,7 @@ class Detokenizer:
         text = self._new_text()
         if text.endswith(REPLACEMENT):  # an incomplete character, or a broken one: `finish` tells
             return ""
-        self._context, self._pending = [*self._context, *self._pending][-8:], []
+        self._go_on(text)
         return self._release(text)
 
     def finish(self) -> str:
@@ -85,11 +88,22 @@ class Detokenizer:
 
     def _new_text(self) -> str:
         """Text of the pending tokens, decoded after a few earlier ones: some tokenizers space by context."""
-        before = self.tokenizer.decode(self._context, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        both = self.tokenizer.decode(
-            [*self._context, *self._pending], skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        text: str = both[len(before) :]
+        return self._decode([*self._context, *self._pending])[len(self._before) :]
+
+    def _go_on(self, text: str) -> None:
+        """What was pending, with this text, is context from now on; of that only the end is kept, now and then."""
+        self._context += self._pending
+        self._pending, self._before = [], self._before + text
+        if len(self._context) > MOST_CONTEXT:
+            self._context = self._context[-CONTEXT:]
+            self._before = self._decode(self._context)
+
+    def _decode(self, tokens: Sequence[int]) -> str:
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is not None:  # the same without transformers' care for other kinds of lists, a third of the time
+            text: str = backend.decode(tokens, skip_special_tokens=True)
+        else:
+            text = self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
 
     def _release(self, text: str) -> str:
