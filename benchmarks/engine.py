@@ -60,7 +60,7 @@ class Place:
 HERE = Path(__file__)
 PLACES = {
     "cpu": Place((1, 8, 16), (1, 4, 8, 16), ("fp32", "bf16", "int8", "int4"), HERE.with_name("results.md")),
-    "cuda": Place((1, 8, 64, 256), (1, 8, 64, 256), ("fp32", "bf16"), HERE.with_name("results-gpu.md")),
+    "cuda": Place((1, 8, 64, 256), (1, 8, 64, 256), ("fp32", "bf16", "fp16"), HERE.with_name("results-gpu.md")),
 }
 PACKAGES = ("torch", "transformers", "llama-cpp-python")
 QUANTILES = {"median": 0.5, "p99": 0.99, "worst": 1.0}

@@ -114,5 +114,5 @@ def test_without_a_compiler_torch_does_the_same(
 
 
 def test_an_unknown_precision_is_named(model: Any) -> None:
-    with pytest.raises(ConfigError, match="unknown precision 'int3': use one of auto, fp32, bf16, int8, int4"):
+    with pytest.raises(ConfigError, match="unknown precision 'int3': use one of auto, fp32, bf16, fp16, int8, int4"):
         reader(model, "int3", 64)  # type: ignore[arg-type]

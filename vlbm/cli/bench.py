@@ -11,7 +11,7 @@ import click
 from vlbm.cli.terminal import say
 
 PEERS = ("transformers",)
-PRECISIONS = ("auto", "fp32", "bf16", "int8", "int4")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8", "int4")
 
 
 def _numbers(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The Llama of a fused model in torch, in float32 or bfloat16: transformers' numbers, on any device.
+"""The Llama of a fused model in torch, in float32 or half precision: transformers' numbers, on any device.
 
 The arithmetic is that of transformers' LlamaForCausalLM: RMSNorm (Zhang & Sennrich 2019), rotary positions (Su et al.
 2021), grouped queries (Ainslie et al. 2023), SwiGLU (Shazeer 2020). It knows weights, pages and positions; nothing of

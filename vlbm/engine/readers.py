@@ -21,9 +21,9 @@ from vlbm.engine.passes import PAGE
 from vlbm.engine.reader import Reader
 from vlbm.errors import ConfigError
 
-Precision = Literal["auto", "fp32", "bf16", "int8", "int4"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8", "int4"]
 BITS = {"int4": 4, "int8": 8}
-DENSE = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DENSE = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ROWS = 512  # tokens of a pass: prompts in pieces, and the answers beside them
 
 
@@ -31,7 +31,7 @@ def reader(model: Any, precision: Precision, tokens: int, rows: int = ROWS) -> t
     """A reader, and the precision that it has.
 
     "auto" is the fewest bits that lose nothing of the weights, as those that were quantised before; else float32, or on
-    a GPU bfloat16 where it has that. Where there is no compiler, weights of few bits are read as bfloat16.
+    a GPU bfloat16 (float16 where it has none). Where there is no compiler, weights of few bits are read as bfloat16.
 
     Args:
         model: a `VLBMForConditionalGeneration`.
@@ -67,7 +67,7 @@ def _dense(precision: Precision, *, on_cpu: bool) -> str:
         return precision
     if precision == "auto" and on_cpu:
         return "fp32"
-    return "bf16" if on_cpu or torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if on_cpu or torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def _is_llama(model: Any) -> bool:

@@ -58,6 +58,7 @@ class Step:
         self._clear(0)
         self._numbers = self._staged.to(layers.device)  # the very same on a CPU
         self._begin = record(self._embed)
+        self._begin()  # what is recorded was not run: the parts are tried on states, not on whatever lies there
         starts = (0, *(end + 1 for end in ends))
         self.parts: Mapping[int, Run] = {
             end: record(partial(self._through, range(start, end + 1))) for start, end in zip(starts, ends, strict=False)
