@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from assistant.clock import SystemClock
@@ -158,13 +159,7 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
     kept = Sessions(stores.conversations, stores.pictures, stores.memories, owner_limits, seen)
     decoders = DecoderPool(ImageLimits())
     assets = Assets(Path(str(files("assistant"))) / "web" / "dist")
-    door = Authenticator(
-        stores.keys,
-        SystemClock(),
-        anonymous=settings.anonymous,
-        origins=settings.origins,
-        tokens=make_verifier(settings),
-    )
+    door = _door(settings, stores)
     live = LiveSockets(stores.keys, SystemClock())
     requests = HttpRequests(assets, stores.pictures, stores.health, SystemClock(), door)
 
@@ -180,19 +175,63 @@ async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None 
         presence=presence,
         frames_per_second=settings.frames_per_second,
     )
-    watching = asyncio.create_task(live.watch(), name="revocations")
-    try:
-        async with (
-            _sweeping_blobs(stores.pictures),
-            contextlib.aclosing(decoders),
-            presence.running(),
-            listening(settings.host, settings.port, requests, lambda client: Peer(client, services), addresses) as port,
-        ):
-            host = f"[{settings.host}]" if ":" in settings.host else settings.host
-            yield f"http://{host}:{port}"
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+    async with (
+        _meanwhile(live.watch(), "revocations"),
+        _meanwhile(keep_sweeping(stores.pictures), "blob sweep"),
+        contextlib.aclosing(decoders),
+        presence.running(),
+        listening(settings.host, settings.port, requests, lambda client: Peer(client, services), addresses) as port,
+    ):
+        yield _url(settings.host, port)
+
+
+@contextlib.asynccontextmanager
+async def running_api(settings: Settings, stores: Stores, seen: Seen | None = None) -> AsyncIterator[str]:
+    """The HTTP API on its port; the value is its URL.
+
+    Args:
+        seen: as in ``running_gateway``.
+    """
+    from assistant.api import server
+    from assistant.api.app import make_app
+    from assistant.api.services import Services as ApiServices
+
+    owner_limits = Limits(stores.limits, allowances(settings))
+    decoders = DecoderPool(ImageLimits())
+    services = ApiServices(
+        conversations=stores.conversations,
+        submissions=Submissions(stores.conversations, stores.pictures, all_tools(load_prompts()), owner_limits),
+        kept=Sessions(stores.conversations, stores.pictures, stores.memories, owner_limits, seen),
+        intake=Intake(stores.pictures, decoders, owner_limits),
+        limits=owner_limits,
+        door=_door(settings, stores),
+        live=LiveSockets(stores.keys, SystemClock()),
+        presence=Presence(owner_limits),
+        health=stores.health,
+    )
+    app, addresses = make_app(services), Addresses(settings.sockets_per_address)
+    async with (
+        _meanwhile(services.live.watch(), "revocations"),
+        _meanwhile(keep_sweeping(stores.pictures), "blob sweep"),
+        contextlib.aclosing(decoders),
+        services.presence.running(),
+        server.listening(settings.host, settings.api_port, app, addresses, services.end_streams) as port,
+    ):
+        yield _url(settings.host, port)
+
+
+def _door(settings: Settings, stores: Stores) -> Authenticator:
+    return Authenticator(
+        stores.keys,
+        SystemClock(),
+        anonymous=settings.anonymous,
+        origins=settings.origins,
+        tokens=make_verifier(settings),
+    )
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def make_verifier(settings: Settings) -> TokenVerifier | None:
@@ -220,8 +259,9 @@ def make_verifier(settings: Settings) -> TokenVerifier | None:
 
 
 @contextlib.asynccontextmanager
-async def _sweeping_blobs(pictures: RedisPictures) -> AsyncIterator[None]:
-    task = asyncio.create_task(keep_sweeping(pictures), name="blob sweep")
+async def _meanwhile(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Have work done that never ends while the context is open."""
+    task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:

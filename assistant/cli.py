@@ -32,7 +32,9 @@ def serve(**values: Any) -> None:
     """Run everything in one process."""
     from assistant import run
 
-    asyncio.run(run.serve(Settings(**values), click.echo))
+    said = click.get_current_context().get_parameter_source("api_port")
+    with_api = said is not click.core.ParameterSource.DEFAULT
+    asyncio.run(run.serve(Settings(**values), click.echo, with_api=with_api))
 
 
 @cli.command()
@@ -42,6 +44,15 @@ def gateway(**values: Any) -> None:
     from assistant import run
 
     asyncio.run(run.gateway(Settings(**values), click.echo))
+
+
+@cli.command()
+@options("host", "api_port", "redis_url", *_ACCESS, *LIMITS, "picture_quota_mb", "log_level")
+def api(**values: Any) -> None:
+    """Run only the HTTP API; workers answer."""
+    from assistant import run
+
+    asyncio.run(run.api(Settings(**values), click.echo))
 
 
 @cli.command()

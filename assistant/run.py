@@ -1,4 +1,4 @@
-"""The roles as programs: everything in one process, or the gateway and the worker apart, until a signal says stop."""
+"""The roles as programs: all in one process, or gateway, HTTP API and worker apart, until a signal says stop."""
 
 import asyncio
 import contextlib
@@ -11,6 +11,7 @@ from assistant.bootstrap import (
     make_engine,
     open_stores,
     redis_of,
+    running_api,
     running_gateway,
     running_worker,
     shared_redis,
@@ -46,8 +47,8 @@ def _quota(settings: Settings) -> int:
     return settings.picture_quota_mb * 1024**2
 
 
-async def serve(settings: Settings, say: Say) -> None:
-    """Gateway, worker and, where no URL is given, a private Redis."""
+async def serve(settings: Settings, say: Say, *, with_api: bool = False) -> None:
+    """Gateway, worker, the HTTP API where it is wanted, and where no URL is given, a private Redis."""
     _configure_logging(settings)
     _raise_open_files()
     async with contextlib.AsyncExitStack() as stack:
@@ -59,6 +60,8 @@ async def serve(settings: Settings, say: Say) -> None:
         worker = await stack.enter_async_context(running_worker(engine, stores))
         address = await stack.enter_async_context(running_gateway(settings, stores, engine))
         say(address)
+        if with_api:
+            say(f"HTTP API: {await stack.enter_async_context(running_api(settings, stores, engine))}")
         await _until_stopped(worker)
 
 
@@ -70,6 +73,19 @@ async def gateway(settings: Settings, say: Say) -> None:
     async with (
         open_stores(url, None, picture_quota=_quota(settings)) as stores,
         running_gateway(settings, stores) as address,
+    ):
+        say(address)
+        await _until_stopped()
+
+
+async def api(settings: Settings, say: Say) -> None:
+    """Only the HTTP API; workers elsewhere answer."""
+    _configure_logging(settings)
+    _raise_open_files()
+    url = shared_redis(settings)
+    async with (
+        open_stores(url, None, picture_quota=_quota(settings)) as stores,
+        running_api(settings, stores) as address,
     ):
         say(address)
         await _until_stopped()

@@ -135,7 +135,9 @@ class Settings:
 
     host: str = _option("Address to listen on.", "127.0.0.1")
     port: int = _option("Port of the web client and the websocket.", 8000, kind=click.IntRange(0, 65535))
-    api_port: int = _option("Port kept for the HTTP API, which is not served yet.", 8001, kind=click.IntRange(0, 65535))
+    api_port: int = _option(
+        "Port of the HTTP API; `assistant serve` has one where this is given.", 8001, kind=click.IntRange(0, 65535)
+    )
     data: Path = _option("Folder of conversations and pictures.", _data_folder, kind=_Folder(file_okay=False))
     redis_url: str | None = _option("Redis to use instead of a private one.", kind=url, env=("REDIS_URL",))
     engine: Literal["vlbm", "scripted"] = _option(

@@ -49,6 +49,11 @@ class Identity(Value):
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or "chat" in self.scopes
 
+    def check(self, scope: Scope) -> None:
+        """Raises ``InvalidRequest`` where this may not be done."""
+        if not self.may(scope):
+            raise InvalidRequest("scope_missing", f"This key may not do this: it takes one with the scope {scope}.")
+
     def is_over(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now
 

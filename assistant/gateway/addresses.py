@@ -94,8 +94,7 @@ class ClientSocket(ServerConnection):
         peer = transport.get_extra_info("peername")
         place = place_of(peer[0]) if isinstance(peer, tuple) else "local"
         if not self.addresses.enter(place):
-            assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream server
-            transport.set_protocol(_Refusing(transport))
+            refuse(transport)
             return
         self._place = place
         if isinstance(peer, tuple):
@@ -121,6 +120,12 @@ class _Refusing(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
+
+
+def refuse(transport: asyncio.BaseTransport) -> None:
+    """Turn a connection away that is one too many."""
+    assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream server
+    transport.set_protocol(_Refusing(transport))
 
 
 def counted(counts: Addresses) -> type[ClientSocket]:

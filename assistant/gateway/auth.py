@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ FAILURE_SECONDS = 0.25
 """Each failure of an address takes so much longer than the one before, and is forgotten after a minute of none."""
 LONGEST_WAIT = 5.0
 FORGET_SECONDS = 60.0
+Headers = Callable[[str], list[str]]
+"""All values that a request has of a header."""
 _PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 
 
@@ -58,16 +61,22 @@ class Caller:
 
     @classmethod
     def of(cls, socket: ServerConnection, request: Request) -> "Caller":
-        host = only(request, "Host") or ""
-        scheme, _, credentials = (only(request, "Authorization") or "").partition(" ")
+        """Whoever asks for a websocket, or for a page beside it."""
+        return cls.read(str(socket.remote_address[0]) if socket.remote_address else "", request.headers.get_all)
+
+    @classmethod
+    def read(cls, address: str, headers: Headers) -> "Caller":
+        """Whoever sends a request with these headers from this address."""
+        host = only(headers, "Host") or ""
+        scheme, _, credentials = (only(headers, "Authorization") or "").partition(" ")
         return cls(
-            address=str(socket.remote_address[0]) if socket.remote_address else "",
+            address=address,
             host=host,
-            origin=only(request, "Origin"),
-            proxied=any(name in request.headers for name in _PROXY_HEADERS),
+            origin=only(headers, "Origin"),
+            proxied=any(headers(name) for name in _PROXY_HEADERS),
             bearer=credentials.strip() if scheme.lower() == "bearer" else None,
-            cookie=_cookie(request, host),
-            secure=only(request, "X-Forwarded-Proto") == "https",
+            cookie=_cookie(headers, host),
+            secure=only(headers, "X-Forwarded-Proto") == "https",
         )
 
     @property
@@ -76,9 +85,9 @@ class Caller:
         return self.cookie if self.bearer is None else self.bearer
 
 
-def only(request: Request, name: str) -> str | None:
+def only(headers: Headers, name: str) -> str | None:
     """A header that there may be one of; several count as an empty one, which fits nothing."""
-    values = request.headers.get_all(name)
+    values = headers(name)
     return None if not values else values[0] if len(values) == 1 else ""
 
 
@@ -90,9 +99,9 @@ def cookie_name(host: str) -> str:
         return "assistant-token"
 
 
-def _cookie(request: Request, host: str) -> str | None:
+def _cookie(headers: Headers, host: str) -> str | None:
     """Our cookie (RFC 6265, 5.4); others of this host may be of any form."""
-    pairs = (pair.partition("=") for line in request.headers.get_all("Cookie") for pair in line.split(";"))
+    pairs = (pair.partition("=") for line in headers("Cookie") for pair in line.split(";"))
     return next((value.strip() for name, _, value in pairs if name.strip() == cookie_name(host)), None) or None
 
 

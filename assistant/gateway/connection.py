@@ -144,8 +144,8 @@ class Connection:
                 return Perform(command)
 
     def _check_scope(self, scope: Scope) -> None:
-        if self._identity is not None and not self._identity.may(scope):
-            raise InvalidRequest("scope_missing", f"This key may not do this: it takes one with the scope {scope}.")
+        if self._identity is not None:
+            self._identity.check(scope)
 
 
 def _scope_of(command: Performed | ImageEnd) -> Scope:

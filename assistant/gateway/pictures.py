@@ -28,7 +28,7 @@ class Intake:
         """
         known = await self.store.find(connection.owner, command.sha256)
         if known is not None:
-            return _ready(command.id, known)
+            return ready(command.id, known)
         self.decoders.limits.check_bytes(command.bytes)
         await self.store.check_room(connection.owner, command.bytes)
         awaited = connection.expect(command)
@@ -40,7 +40,11 @@ class Intake:
         return awaited
 
     async def keep(self, owner: str, command_id: str, data: bytearray, sha256: str) -> Frame:
-        """Make a plain picture of the bytes, and keep it.
+        """As ``take``, in answer to a command."""
+        return ready(command_id, await self.take(owner, data, sha256))
+
+    async def take(self, owner: str, data: bytearray, sha256: str) -> StoredPicture:
+        """Make a plain picture of the bytes, whose hash this is, and keep it.
 
         Raises:
             PictureError: they are no picture, or none that is taken.
@@ -58,10 +62,11 @@ class Intake:
             animated=kept.animated,
         )
         await self.store.add(owner, picture, kept.data)
-        return _ready(command_id, picture)
+        return picture
 
 
-def _ready(command_id: str, picture: StoredPicture) -> ImageReadyAck:
+def ready(command_id: str, picture: StoredPicture) -> ImageReadyAck:
+    """What is told of a picture that is kept."""
     return ImageReadyAck(
         id=command_id,
         image_id=picture.image_id,

@@ -56,7 +56,7 @@ async def listening(
             logger=_log,
         )
     except OSError as error:
-        raise Unavailable("cannot_listen", _why(host, port, error)) from error
+        raise Unavailable("cannot_listen", why_not(host, port, error)) from error
     try:
         yield next(iter(server.sockets)).getsockname()[1]
     finally:
@@ -64,9 +64,10 @@ async def listening(
         await server.wait_closed()
 
 
-def _why(host: str, port: int, error: OSError) -> str:
+def why_not(host: str, port: int, error: OSError, option: str = "--port") -> str:
+    """Why an address cannot be listened on, and what to do; ``option`` is the one that says its port."""
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is in use: stop what uses it, or give another port by --port."
+        return f"Port {port} on {host} is in use: stop what uses it, or give another port by {option}."
     if error.errno == errno.EACCES:
-        return f"Port {port} may not be opened by this user: give a port above 1023 by --port."
+        return f"Port {port} may not be opened by this user: give a port above 1023 by {option}."
     return f"Cannot listen on {host}:{port}: {error.strerror or error}."

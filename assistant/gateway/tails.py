@@ -87,7 +87,7 @@ class Tails:
             while True:
                 fresh = await bell.wait()
                 try:
-                    if _continues(after, fresh):
+                    if continues(after, fresh):
                         after = await self._send_entries(after, fresh)
                     else:
                         after = await self._catch_up(session_id, after)
@@ -126,7 +126,7 @@ class Tails:
         return after
 
 
-def _continues(after: int, entries: list[LogEntry]) -> bool:
+def continues(after: int, entries: list[LogEntry]) -> bool:
     """Whether these entries leave no gap behind ``after`` or between them."""
     if not entries or entries[0].seq > after + 1:
         return False

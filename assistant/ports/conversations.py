@@ -3,9 +3,9 @@
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
-from assistant.domain.events import PlacedEvent
+from assistant.domain.events import PlacedEvent, TurnStatus
 from assistant.domain.messages import Message
 from assistant.domain.sessions import SessionPage
 from assistant.domain.summaries import Summary
@@ -53,6 +53,22 @@ class Record:
     title: str
     created_at: datetime
     events: tuple[PlacedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRecord:
+    """A turn as it stands, with those of its events that are kept.
+
+    Attributes:
+        message_id: of the message that it answers.
+        cursor: after the last event of its session; what comes later is not in ``events``.
+    """
+
+    turn_id: str
+    message_id: str
+    status: Literal["queued", "running"] | TurnStatus
+    events: tuple[PlacedEvent, ...]
+    cursor: Cursor
 
 
 class Bell(Protocol):
@@ -120,6 +136,9 @@ class ConversationStore(Protocol):
 
     async def record(self, owner: str, session_id: str) -> Record:
         """All that lasts of a conversation."""
+
+    async def turn(self, owner: str, session_id: str, turn_id: str) -> TurnRecord:
+        """How a turn stands. Raises ``NotFound`` for one that this session does not have."""
 
     async def summary(self, session_id: str) -> Summary | None:
         """What was kept by ``keep_summary`` last."""

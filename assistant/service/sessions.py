@@ -99,6 +99,12 @@ class Sessions:
         pictures = await self._known(owner, record) if form == "json" else []
         return await asyncio.to_thread(_part, record, pictures, form, part)
 
+    async def document(self, owner: str, session_id: str, form: Literal["json", "markdown"]) -> str:
+        """A conversation as a document, whole. Raises ``NotFound``."""
+        record = await self._conversations.record(owner, session_id)
+        pictures = await self._known(owner, record) if form == "json" else []
+        return await asyncio.to_thread(_document, record, pictures, form)
+
     async def _known(self, owner: str, record: Record) -> list[StoredPicture]:
         """What is known of the pictures, each once, but for those that are gone."""
         found = []
@@ -114,9 +120,13 @@ class Sessions:
         return await self._pictures.release(owner, session_id, taught)
 
 
+def _document(record: Record, pictures: list[StoredPicture], form: str) -> str:
+    return as_json(record, pictures) if form == "json" else as_markdown(record)
+
+
 def _part(record: Record, pictures: list[StoredPicture], form: str, part: str | None) -> ExportPart:
     """Parts are named by where they begin and by a hash of the whole, so that parts of two documents do not mix."""
-    document = as_json(record, pictures) if form == "json" else as_markdown(record)
+    document = _document(record, pictures, form)
     version = hashlib.sha256(document.encode()).hexdigest()[:32]
     start = _start(part, version)
     end = start + PART_CHARACTERS

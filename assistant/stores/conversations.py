@@ -12,12 +12,21 @@ from redis.asyncio import Redis
 
 from assistant.clock import rfc3339
 from assistant.domain.errors import Conflict, InvalidRequest, LimitReached, NotFound
-from assistant.domain.events import MessageCreated, SessionUpdated, TurnQueued, read_event
+from assistant.domain.events import Event, MessageCreated, SessionUpdated, TurnQueued, read_event
 from assistant.domain.messages import Message
 from assistant.domain.sessions import SessionInfo, SessionPage, first_words
 from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission, new_turn_id
-from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, Dropped, LogEntry, Record
+from assistant.ports.conversations import (
+    Accepted,
+    Bell,
+    ConversationStore,
+    Cursor,
+    Dropped,
+    LogEntry,
+    Record,
+    TurnRecord,
+)
 from assistant.ports.surroundings import Clock
 from assistant.stores import keys
 from assistant.stores.bells import Bells
@@ -28,6 +37,7 @@ MOST_WAITING_TURNS = 4
 SLACK_SECONDS = 86400
 """A conversation outlives its last message by its answer; its place in the list, by this."""
 SESSION_NOT_FOUND = NotFound("session_not_found", "There is no such conversation. Open a new one.")
+TURN_NOT_FOUND = NotFound("turn_not_found", "There is no such turn in this conversation.")
 
 
 @reporting
@@ -189,7 +199,7 @@ class RedisConversations(ConversationStore):
         names = [keys.meta(session_id), keys.turn(session_id, turn_id)]
         channel = keys.cancel(session_id, turn_id)
         if await self._cancel.run(self._redis, names, [owner, seen_chars, channel]) == ["not_found"]:
-            raise NotFound("turn_not_found", "There is no such turn in this conversation.")
+            raise TURN_NOT_FOUND
 
     async def read(self, session_id: str, after: int, limit: int = 500) -> list[LogEntry]:
         async with self._redis.pipeline(transaction=True) as pipe:
@@ -218,6 +228,22 @@ class RedisConversations(ConversationStore):
             raise SESSION_NOT_FOUND
         events = tuple(read_event(fields["e"]) for _, fields in entries(log))
         return Record(session_id, title or "", datetime.fromisoformat(created), events)
+
+    async def turn(self, owner: str, session_id: str, turn_id: str) -> TurnRecord:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hmget(keys.meta(session_id), ["owner", "epoch", "seq"])
+            pipe.hmget(keys.turn(session_id, turn_id), ["status", "message"])
+            pipe.xrange(keys.events(session_id))
+            pipe.xrange(keys.live(session_id))
+            (kept_owner, epoch, seq), (status, message_id), lasting, live = await pipe.execute()
+        if kept_owner != owner:
+            raise SESSION_NOT_FOUND
+        if status is None:
+            raise TURN_NOT_FOUND
+        log = _merge(entries(lasting), entries(live), limit=None)
+        mine = (read_event(entry.json) for entry in log if f'"{turn_id}"' in entry.json)
+        events = tuple(placed for placed in mine if _turn_of(placed.event) == turn_id)
+        return TurnRecord(turn_id, message_id, status, events, Cursor(epoch, int(seq)))
 
     async def summary(self, session_id: str) -> Summary | None:
         kept = await self._redis.hget(keys.meta(session_id), "summary")
@@ -272,7 +298,11 @@ def _accepted(answer: list[str]) -> tuple[Accepted, str]:
             raise SESSION_NOT_FOUND
 
 
-def _merge(lasting: Entries, live: Entries, limit: int) -> list[LogEntry]:
+def _turn_of(event: Event) -> str | None:
+    return event.message.turn_id if isinstance(event, MessageCreated) else getattr(event, "turn_id", None)
+
+
+def _merge(lasting: Entries, live: Entries, limit: int | None) -> list[LogEntry]:
     """Two streams of one count into one list in order, up to where both are known."""
     known = [_seq(part[-1]) for part in (lasting, live) if len(part) == limit]
     merged = sorted((LogEntry(_seq(entry), entry[1]["e"]) for entry in (*lasting, *live)), key=lambda entry: entry.seq)

@@ -17,7 +17,16 @@ from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCa
 from assistant.domain.sessions import SessionInfo, SessionPage
 from assistant.domain.summaries import Summary
 from assistant.domain.turns import Submission, TurnOptions
-from assistant.ports.conversations import Accepted, Bell, ConversationStore, Cursor, Dropped, LogEntry, Record
+from assistant.ports.conversations import (
+    Accepted,
+    Bell,
+    ConversationStore,
+    Cursor,
+    Dropped,
+    LogEntry,
+    Record,
+    TurnRecord,
+)
 from assistant.ports.engine import (
     End,
     Engine,
@@ -310,6 +319,12 @@ class FakeConversations(ConversationStore):
     async def messages(self, session_id: str) -> list[Message]:
         self._check()
         return list(self.said)
+
+    async def turn(self, owner: str, session_id: str, turn_id: str) -> TurnRecord:
+        head = await self.head(owner, session_id)
+        if turn_id not in self.turns:
+            raise NotFound("turn_not_found", "There is no such turn.")
+        return TurnRecord(turn_id, turn_id.replace("t_", "m_"), "queued", (), head)
 
     async def summary(self, session_id: str) -> Summary | None:
         self._check()
