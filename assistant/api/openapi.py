@@ -29,8 +29,9 @@ def document() -> str:
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
-    for command in {route.command for route in ROUTES if route.command and route.method == "GET"}:
-        del schemas[command.__name__]  # said as parameters
+    for route in ROUTES:
+        if route.command is not None and not route.has_body:
+            del schemas[route.command.__name__]  # said as parameters
     info = {"title": "vlbm-assistant", "version": __version__, "license": {"name": "Apache-2.0"}}
     components = {"schemas": schemas, "securitySchemes": _SCHEMES}
     return json.dumps({"openapi": "3.1.0", "info": info, "paths": paths, "components": components})
@@ -65,7 +66,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     }
     if route.scope is not None:
         described["security"] = [{"bearer": [route.scope]}]
-    if route.command is not None and route.method in ("POST", "PATCH"):
+    if route.command is not None and route.has_body:
         fields = schemas[route.command.__name__]
         body = {"application/json": {"schema": {"$ref": _REFERENCE.format(model=route.command.__name__)}}}
         described["requestBody"] = {"required": bool(fields["required"]), "content": body}
@@ -79,7 +80,7 @@ def _parameters(route: Route, schemas: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": text} for name in re.findall(r"{(\w+)}", route.path)
     ]
-    if route.command is not None and route.method == "GET":
+    if route.command is not None and not route.has_body:
         fields = schemas[route.command.__name__]
         found += [
             {"name": name, "in": "query", "required": name in fields["required"], "schema": field}

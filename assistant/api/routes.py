@@ -37,7 +37,7 @@ class Route:
 
     Attributes:
         scope: what it takes; None where nobody has to say who it is.
-        command: of the protocol, whose fields the body has, or with GET the query.
+        command: of the protocol, whose fields the body has, or the query.
         takes: media type of a body that is no JSON.
         status: of a success.
         answer: the body of a success; None where there is none.
@@ -56,6 +56,11 @@ class Route:
     answer: type[BaseModel] | None = None
     gives: tuple[str, ...] = ()
     also: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the fields of its command are in a body, and not in the query."""
+        return self.method in ("POST", "PATCH")
 
 
 _SESSION = "/v1/sessions/{session_id}"

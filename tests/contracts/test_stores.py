@@ -338,6 +338,30 @@ async def test_a_cancel_rings_whenever_it_came(stores: Stores) -> None:
     await stores.conversations.cancel(OWNER, session, after.turn_id, 3)  # ended: stays as it is
 
 
+async def test_a_turn_is_read_as_it_stands(stores: Stores) -> None:
+    session, start = await stores.conversations.create(OWNER)
+    first = await stores.conversations.submit(OWNER, session, submission())
+    second = await stores.conversations.submit(OWNER, session, submission(key="c-2"))
+    waits = await stores.conversations.turn(OWNER, session, second.turn_id)
+    assert (waits.status, waits.message_id) == ("queued", second.message_id)
+    claim = await claimed(stores)
+    await stores.queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text="x")])
+    runs = await stores.conversations.turn(OWNER, session, first.turn_id)
+    assert runs.status == "running"
+    assert [type(placed.event) for placed in runs.events] == [MessageCreated, TurnStarted, TurnDelta]
+    assert runs.cursor == await stores.conversations.head(OWNER, session)
+    assert runs.cursor.epoch == start.epoch
+    assert runs.events[-1].place.seq == runs.cursor.seq
+    await stores.queue.finish(claim, reply(claim, "x"), "completed")
+    ended = await stores.conversations.turn(OWNER, session, first.turn_id)
+    assert ended.status == "completed"
+    assert isinstance(ended.events[-1].event, TurnFinished)
+    for owner, turn_id, code in (("eve", first.turn_id, "session"), (OWNER, "t_none", "turn")):
+        with pytest.raises(NotFound) as caught:
+            await stores.conversations.turn(owner, session, turn_id)
+        assert caught.value.code == f"{code}_not_found"
+
+
 async def test_a_bell_rings_for_each_change(stores: Stores) -> None:
     session, _ = await stores.conversations.create(OWNER)
     async with asyncio.timeout(3), stores.conversations.watch(session) as bell:
