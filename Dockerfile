@@ -27,5 +27,5 @@ ENV PATH=/app/.venv/bin:$PATH \
     VLBM_CACHE=/var/cache/vlbm \
     PYTHONUNBUFFERED=1
 VOLUME /var/cache/vlbm
-EXPOSE 8000
+EXPOSE 8000 8001
 CMD ["assistant", "serve", "--host", "0.0.0.0"]

@@ -249,3 +249,10 @@ def test_keys_are_made_shown_once_listed_and_revoked(shell: Shell) -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_protocol_is_printed(shell: Shell, form: str) -> None:
     assert shell("protocol", form) == (0, FORMATS[form](), "")
+
+
+def test_commands_load_no_http_server() -> None:
+    """It takes time, and only the HTTP API needs it."""
+    program = "import sys, assistant.cli, assistant.run; print({'starlette', 'uvicorn'} & set(sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "set()\n"

@@ -15,6 +15,7 @@ from assistant.domain.access import Scope
 from assistant.service.keys import Keys
 from assistant.settings import Settings
 
+MOST_TIME = aiohttp.ClientTimeout(total=30)
 JSON = {"Content-Type": "application/json"}
 
 
@@ -62,7 +63,7 @@ class House:
     @contextlib.asynccontextmanager
     async def client_with(self, key: str | None) -> AsyncIterator["Http"]:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        async with aiohttp.ClientSession(self.url, headers=headers) as session:
+        async with aiohttp.ClientSession(self.url, headers=headers, timeout=MOST_TIME) as session:
             yield Http(session)
 
 

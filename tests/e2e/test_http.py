@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import socket
+import subprocess
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -12,9 +14,11 @@ import pytest
 from assistant.api import requests as requests_module
 from assistant.api import server as server_module
 from assistant.bootstrap import Stores
+from assistant.domain.errors import Unavailable
 from assistant.domain.events import read_event
 from assistant.images import ImageLimits
 from tests import pictures
+from tests.conftest import Start
 from tests.e2e.http import Answer, House, Http, running
 
 pytestmark = pytest.mark.e2e
@@ -182,7 +186,12 @@ async def test_bodies_that_do_not_fit_are_refused_with_what_to_do(ada: Http) -> 
     ):
         answer = await ada.ask("POST", turns, body)
         assert (answer.status, answer.code) == (status, code)
-    for data, code in (("{", "malformed_json"), ("[" * 50, "frame_too_deep"), ('{"a":NaN}', "malformed_json")):
+    for data, code in (
+        ('{"text":"\\ud800"}', "malformed_json"),
+        ("{", "malformed_json"),
+        ("[" * 50, "frame_too_deep"),
+        ('{"a":NaN}', "malformed_json"),
+    ):
         assert (await ada.ask("POST", turns, data=data, headers={"Content-Type": "application/json"})).code == code
     form = await ada.ask("POST", turns, data={"text": "hi"})
     assert (form.status, form.code) == (415, "media_type_unsupported")
@@ -385,3 +394,26 @@ async def test_the_api_says_so_while_redis_is_away(stores: Stores, ada: Http, mo
 
 async def _away(*_: object, **__: object) -> None:
     raise ConnectionError("away")
+
+
+# --- The programs ---------------------------------------------------------------------------------------------------
+
+
+def test_serve_has_the_api_where_its_port_is_given(start: Start, assistant_command: list[str]) -> None:
+    """On port 0, which the system chooses; a second one on a port in use is refused in a line that says what to do."""
+    script = ("serve", "--engine", "scripted")
+    server = start(*script, "--api-port", "0", ready=r"HTTP API: http://\S+")
+    with urllib.request.urlopen(f"{server.url.removeprefix('HTTP API: ')}/version", timeout=10) as answer:  # noqa: S310
+        assert json.load(answer)["protocol"] == 1
+    redis = ("--redis-url", "redis://127.0.0.1:1/0")
+    without = subprocess.run(
+        [*assistant_command, "api", *redis, "--api-port", "0"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (without.returncode, without.stderr.count("\n")) == (2, 1)
+
+
+async def test_a_port_in_use_is_said_to_be(house: House) -> None:
+    port = house.url.rsplit(":", 1)[1]
+    with pytest.raises(Unavailable, match=f"Port {port} on 127.0.0.1 is in use: .* by --api-port"):
+        async with running(house.stores, api_port=int(port)):
+            pass

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from assistant.api.problems import CODES
+from assistant.api.routes import ROUTES
 from assistant.settings import Settings, variable
 from tests import pictures
 from tests.conftest import Start
@@ -50,6 +52,14 @@ def test_every_setting_is_listed(name: str) -> None:
     default = Settings.__dataclass_fields__[name].default
     if isinstance(default, str | int):
         assert str(default) in row
+
+
+def test_the_page_of_the_http_api_has_every_route_and_every_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+ /[^`]*)` \| (\w*) ?\|", page, re.MULTILINE)
+    assert rows == [(f"{route.method} {route.path}", route.scope or "") for route in ROUTES]
+    for code, (status, advice) in CODES.items():
+        assert f"| `{code}` | {status.value} | {advice} |" in page
 
 
 def test_the_make_targets_exist() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 
@@ -92,6 +93,31 @@ async def test_the_composed_health_check_asks_the_gateway(services: dict[str, An
         assert answer.status == 200
 
 
+async def test_the_composed_api_answers_in_the_same_conversation(
+    services: dict[str, Any], redis_port: int, roles: Server, start: Start
+) -> None:
+    arguments, environment = here(services["api"], redis_port)
+    port = arguments.index("--api-port") + 1
+    arguments[port] = str(free_port())
+    api = start(*arguments, environment=environment)
+    assert "/health/ready" in " ".join(services["api"]["healthcheck"]["test"])
+    async with asyncio.timeout(30), aiohttp.ClientSession(f"http://127.0.0.1:{api.port}") as client:
+        async with client.get("/health/ready") as answer:
+            assert answer.status == 200
+        async with client.post("/v1/sessions") as answer:
+            session_id = (await answer.json())["session_id"]
+        said = {"client_message_id": "c-1", "text": "hello"}
+        async with client.post(f"/v1/sessions/{session_id}/turns", json=said) as answer:
+            assert answer.status == 202
+        async with Client(f"ws://127.0.0.1:{roles.port}/v1/ws") as there:
+            session = await there.open(session_id)
+            while not session.messages or session.messages[-1].role != "assistant":  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        async with client.get(f"/v1/sessions/{session_id}") as answer:
+            messages = (await answer.json())["messages"]
+    assert messages[-1]["parts"][0]["text"] == session.messages[-1].text
+
+
 async def test_a_worker_that_dies_in_an_answer_is_followed_by_another(
     services: dict[str, Any], redis_port: int, start: Start
 ) -> None:
@@ -120,7 +146,7 @@ async def test_a_worker_that_dies_in_an_answer_is_followed_by_another(
 
 def test_split_roles_need_a_redis(assistant_command: list[str]) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
-    for role in ("gateway", "worker"):
+    for role in ("gateway", "api", "worker"):
         started = time.monotonic()
         ended = subprocess.run(
             [*assistant_command, role], capture_output=True, text=True, timeout=60, check=False, env=environment
