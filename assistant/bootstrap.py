@@ -209,13 +209,20 @@ async def running_api(settings: Settings, stores: Stores, seen: Seen | None = No
         presence=Presence(owner_limits),
         health=stores.health,
     )
-    app, addresses = make_app(services), Addresses(settings.sockets_per_address)
+    serving = server.listening(
+        settings.host,
+        settings.api_port,
+        make_app(services),
+        Addresses(settings.sockets_per_address, settings.unknown_per_address),
+        services.end_streams,
+        requests_per_second=settings.frames_per_second,
+    )
     async with (
         _meanwhile(services.live.watch(), "revocations"),
         _meanwhile(keep_sweeping(stores.pictures), "blob sweep"),
         contextlib.aclosing(decoders),
         services.presence.running(),
-        server.listening(settings.host, settings.api_port, app, addresses, services.end_streams) as port,
+        serving as port,
     ):
         yield _url(settings.host, port)
 

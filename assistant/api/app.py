@@ -4,6 +4,7 @@ In order: is the page it comes from, and the name it asks, ours; who is it; may 
 before.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -58,11 +59,13 @@ def make_app(services: Services) -> Starlette:
         expose_headers=["Content-Disposition", "Location", "Retry-After"],
         max_age=PREFLIGHT_SECONDS,
     )
-    return Starlette(
+    app = Starlette(
         routes=[*mounted, Mounted("/openapi.json", openapi, methods=["GET"])],
         middleware=[Middleware(_Headers), *([cors] if origins else [])],
         exception_handlers={HTTPException: _not_routed},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Endpoint:
@@ -102,7 +105,11 @@ class _Endpoint:
             raise HttpError("host_not_allowed", "This server does not answer to this name. Ask by its own.")
         if not origin_is_allowed(who.origin, who.host, door.origins):
             raise HttpError("origin_not_allowed", "Pages of other origins may not ask here.")
+        connection = request.state.connection
+        if wait := connection.delay():
+            await asyncio.sleep(wait)
         identity = await door.identify(who.bearer, who)
+        connection.known()
         identity.check(route.scope)
         return await route.handler(self._services, Asked(request, identity))
 

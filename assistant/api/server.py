@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assistant.domain.errors import Unavailable
 from assistant.gateway.addresses import SEND_BUFFER, Addresses, place_of, refuse
+from assistant.gateway.pace import Pace
 from assistant.gateway.server import BACKLOG, why_not
 
 HEAD_SECONDS = 10.0
@@ -29,14 +30,31 @@ HEAD_BYTES = 32 * 1024
 
 
 class _Connection(H11Protocol):
-    """A connection that is counted in the ``addresses`` of its class, and has to keep moving."""
+    """A connection that is counted in the ``addresses`` of its class, and has to keep moving.
+
+    Its requests have it as ``connection`` of their state.
+    """
 
     addresses: ClassVar[Addresses]
+    requests_per_second: ClassVar[float]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.app_state = {**self.app_state, "connection": self}
+        self._pace = Pace(self.requests_per_second, self.loop.time())
         self._place: str | None = None
+        self._known = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def delay(self) -> float:
+        """Count a request; for so many seconds it is to wait."""
+        return self._pace.delay(self.loop.time())
+
+    def known(self) -> None:
+        """Somebody has said on it who it is."""
+        if self._place is not None and not self._known:
+            self._known = True
+            self.addresses.known(self._place)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         peer = transport.get_extra_info("peername")
@@ -52,7 +70,8 @@ class _Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._place is None:
             return
-        self.addresses.leave(self._place, known=False)
+        self.addresses.leave(self._place, known=self._known)
+        self._place = None
         for timer in self._timers.values():
             timer.cancel()
         super().connection_lost(exc)
@@ -103,7 +122,13 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def listening(
-    host: str, port: int, app: ASGIApp, addresses: Addresses, stopping: Callable[[], None]
+    host: str,
+    port: int,
+    app: ASGIApp,
+    addresses: Addresses,
+    stopping: Callable[[], None],
+    *,
+    requests_per_second: float = 0.0,
 ) -> AsyncIterator[int]:
     """Serve while the context is open; the value is the port, which port 0 leaves to the system.
 
@@ -111,6 +136,7 @@ async def listening(
 
     Args:
         stopping: ends streams; called before.
+        requests_per_second: that are answered on one connection, later ones later; 0 is any number.
 
     Raises:
         Unavailable: the address is in use or is not this machine's.
@@ -119,7 +145,7 @@ async def listening(
     class Counted(_Connection):
         pass
 
-    Counted.addresses = addresses
+    Counted.addresses, Counted.requests_per_second = addresses, requests_per_second
     config = uvicorn.Config(
         app,
         http=Counted,

@@ -1,4 +1,4 @@
-"""Requests about turns: submit one, read how it stands, stop it."""
+"""Requests about turns: submit one, have a message answered again, read how a turn stands, stop it."""
 
 from starlette.responses import Response
 
@@ -6,7 +6,8 @@ from assistant.api.answers import TurnDetail, told
 from assistant.api.requests import json_command, named
 from assistant.api.services import Asked, Services
 from assistant.domain.messages import ToolCallPart
-from assistant.gateway.wire import TurnCancel, TurnSubmit, TurnSubmitAck
+from assistant.gateway.wire import TurnCancel, TurnRegenerate, TurnSubmit, TurnSubmitAck
+from assistant.ports.conversations import Accepted
 
 
 async def submit(services: Services, asked: Asked) -> Response:
@@ -23,11 +24,21 @@ async def submit(services: Services, asked: Asked) -> Response:
         options=command.options,
         parent=command.parent,
     )
-    ack = TurnSubmitAck(
-        id=command.id, turn_id=accepted.turn_id, message_id=accepted.message_id, duplicate=accepted.duplicate
+    return _accepted(command, accepted)
+
+
+async def regenerate(services: Services, asked: Asked) -> Response:
+    """Have a message answered again."""
+    path = {name: named(asked.request, name) for name in ("session_id", "message_id")}
+    command = await json_command(asked.request, TurnRegenerate, **path)
+    accepted = await services.submissions.regenerate(
+        asked.owner,
+        command.session_id,
+        command.message_id,
+        client_message_id=command.client_message_id,
+        options=command.options,
     )
-    place = f"/v1/sessions/{command.session_id}/turns/{accepted.turn_id}"
-    return told(ack, 200 if accepted.duplicate else 202, {"Location": place})
+    return _accepted(command, accepted)
 
 
 async def read(services: Services, asked: Asked) -> Response:
@@ -42,3 +53,11 @@ async def cancel(services: Services, asked: Asked) -> Response:
     command = await json_command(asked.request, TurnCancel, turn_id=turn_id)
     await services.conversations.cancel(asked.owner, session_id, command.turn_id, command.seen_chars)
     return Response(status_code=204)
+
+
+def _accepted(command: TurnSubmit | TurnRegenerate, accepted: Accepted) -> Response:
+    ack = TurnSubmitAck(
+        id=command.id, turn_id=accepted.turn_id, message_id=accepted.message_id, duplicate=accepted.duplicate
+    )
+    place = f"/v1/sessions/{command.session_id}/turns/{accepted.turn_id}"
+    return told(ack, 200 if accepted.duplicate else 202, {"Location": place})

@@ -19,7 +19,7 @@ from assistant.domain.events import read_event
 from assistant.images import ImageLimits
 from tests import pictures
 from tests.conftest import Start
-from tests.e2e.http import Answer, House, Http, running
+from tests.e2e.http import JSON, Answer, House, Http, running
 
 pytestmark = pytest.mark.e2e
 
@@ -162,9 +162,14 @@ async def test_a_turn_is_stopped(stores: Stores) -> None:
         assert (await ada.events(session))[-1][1]["status"] == "cancelled"
         assert (await ada.ask("GET", turn)).json["status"] == "cancelled"
         assert (await ada.ask("POST", f"{turn}x/cancel")).code == "turn_not_found"
+        message = (await ada.ask("GET", turn)).json["message_id"]
+        again = f"/v1/sessions/{session}/messages/{message}/regenerate"
+        regenerated = await ada.ask("POST", again, {"client_message_id": "again"})
+        assert (regenerated.status, regenerated.json["message_id"]) == (202, message)
+        assert (await ada.ask("POST", again, {"client_message_id": "again"})).json["duplicate"] is True
         queued = [await ada.say(session, "more", f"q-{number}") for number in range(3)]
-        regenerated = (await ada.ask("GET", queued[-1].headers["Location"])).json
-        assert (regenerated["status"], regenerated["text"]) == ("queued", "")
+        last = (await ada.ask("GET", queued[-1].headers["Location"])).json
+        assert (last["status"], last["text"]) == ("queued", "")
 
 
 # --- What is refused ------------------------------------------------------------------------------------------------
@@ -187,12 +192,13 @@ async def test_bodies_that_do_not_fit_are_refused_with_what_to_do(ada: Http) -> 
         answer = await ada.ask("POST", turns, body)
         assert (answer.status, answer.code) == (status, code)
     for data, code in (
-        ('{"text":"\\ud800"}', "malformed_json"),
         ("{", "malformed_json"),
-        ("[" * 50, "frame_too_deep"),
+        ('{"text":"\\ud800"}', "malformed_json"),
         ('{"a":NaN}', "malformed_json"),
+        ("[" * 50, "frame_too_deep"),
+        ('{"a":' + "9" * 5000 + "}", "number_too_long"),
     ):
-        assert (await ada.ask("POST", turns, data=data, headers={"Content-Type": "application/json"})).code == code
+        assert (await ada.ask("POST", turns, data=data, headers=JSON)).code == code
     form = await ada.ask("POST", turns, data={"text": "hi"})
     assert (form.status, form.code) == (415, "media_type_unsupported")
     assert (await ada.ask("GET", "/v1/sessions?limit=1000")).code == "invalid_command"
@@ -339,6 +345,23 @@ async def test_an_address_with_too_many_connections_is_turned_away(stores: Store
         async with ada.session.get(f"/v1/sessions/{session}/events"):
             assert (await ada.ask("GET", "/version")).status == 429
         await until(lambda: ada.ask("GET", "/version"), lambda answer: answer.status == 200)
+
+
+async def test_strangers_do_not_take_the_places_of_those_who_are_known(stores: Stores) -> None:
+    async with asyncio.timeout(60), running(stores, unknown_per_address=1) as house, house.client("ada") as ada:
+        session = await ada.begin()
+        async with ada.session.get(f"/v1/sessions/{session}/events"), house.client_with(None) as nobody:
+            assert (await nobody.ask("GET", "/version")).status == 200
+            async with house.client_with(None) as another:
+                assert (await another.ask("GET", "/version")).status == 429
+
+
+async def test_a_connection_that_asks_too_fast_is_answered_later(stores: Stores) -> None:
+    async with asyncio.timeout(60), running(stores, frames_per_second=10) as house, house.client("ada") as ada:
+        began = asyncio.get_running_loop().time()
+        for _ in range(23):  # two seconds' worth at once, then one in 0.1 s
+            assert (await ada.ask("GET", "/v1/limits")).status == 200
+        assert asyncio.get_running_loop().time() - began > 0.2
 
 
 async def test_a_reader_that_takes_nothing_is_let_go(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:

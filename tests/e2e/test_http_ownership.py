@@ -24,6 +24,7 @@ PRIVATE = [*OWNED, *COMMON]
 BODIES: dict[str, dict[str, Any]] = {
     "PATCH /v1/sessions/{session_id}": {"title": "a lie"},
     "POST /v1/sessions/{session_id}/turns": {"client_message_id": "c-eve", "text": "hello"},
+    "POST /v1/sessions/{session_id}/messages/{message_id}/regenerate": {"client_message_id": "c-again"},
 }
 """What a route's body has to have; without it, it would be refused for its form, which would prove nothing."""
 QUERIES = {"GET /v1/sessions/{session_id}/export": "?format=json"}
@@ -103,9 +104,10 @@ async def test_things_of_two_owners_do_not_mix(house: House) -> None:
             assert (await eve.say(own, "hello", "c-eve", **fields)).status == 404
         mixed = Things(own, ada.turn_id, ada.image_id, ada.message_id)
         for route in OWNED:
-            if "{turn_id}" in route.path:
-                answer = await ask(eve, route, mixed)
-                assert (answer.status, answer.code) == (404, "turn_not_found"), name(route)
+            for kind in ("turn", "message"):
+                if f"{{{kind}_id}}" in route.path:
+                    answer = await ask(eve, route, mixed)
+                    assert (answer.status, answer.code) == (404, f"{kind}_not_found"), name(route)
 
 
 async def test_the_owner_gets_what_a_stranger_does_not(house: House) -> None:
