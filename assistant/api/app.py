@@ -88,13 +88,12 @@ class _Endpoint:
             await response(scope, receive, sending)
         except ClientDisconnect:
             return  # nobody is there to be answered
-        except AssistantError as error:
-            await problem(error)(scope, receive, send)
         except Exception as error:
-            log.error("a request broke: %s", trace(error))
-            if not began:
-                sorry = HttpError("internal_error", "Something broke here. Try again.")
-                await problem(sorry)(scope, receive, send)
+            if not isinstance(error, AssistantError):
+                log.error("a request broke: %s", trace(error))
+                error = HttpError("internal_error", "Something broke here. Try again.")
+            if not began:  # else the connection is cut, which tells that something is missing
+                await problem(error)(scope, receive, send)
 
     async def _answer(self, request: Request) -> ASGIApp:
         route = self._routes["GET" if request.method == "HEAD" else request.method]

@@ -268,6 +268,22 @@ async def _raw(house: House, text: str) -> bytes:
     return data
 
 
+async def test_what_breaks_here_is_said_without_a_word_of_it(
+    ada: Http, stores: Stores, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = "what a user said"
+
+    async def broken(*_: object) -> None:
+        raise ValueError(said)
+
+    monkeypatch.setattr(type(stores.conversations), "sessions", broken)
+    answer = await ada.ask("GET", "/v1/sessions")
+    assert (answer.status, answer.code) == (500, "internal_error")
+    assert said not in answer.data.decode()
+    assert "a request broke: ValueError" in caplog.text
+    assert said not in caplog.text
+
+
 # --- Who is let in --------------------------------------------------------------------------------------------------
 
 

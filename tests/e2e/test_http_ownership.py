@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from assistant.api.routes import ROUTES, Route
-from assistant.bootstrap import Stores
+from assistant.bootstrap import open_stores
 from tests import pictures
 from tests.e2e.http import Answer, House, Http, running
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 SECRET = "the wombat is under the stairs"  # what Ada says and nobody else may see
 PLACES = re.compile(r"{(\w+)}")
 OWNED = [route for route in ROUTES if PLACES.search(route.path)]
@@ -70,9 +71,10 @@ async def everything(house: House, ada: Things) -> str:
     return json.dumps([[entry.json for entry in entries], str(await house.stores.pictures.get("ada", ada.image_id))])
 
 
-@pytest.fixture
-async def house(stores: Stores) -> AsyncIterator[House]:
-    async with running(stores) as house:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """One for all tests here: each has things of its own in it."""
+    async with open_stores(redis_url, tmp_path_factory.mktemp("pictures")) as stores, running(stores) as house:
         yield house
 
 
@@ -112,7 +114,7 @@ async def test_things_of_two_owners_do_not_mix(house: House) -> None:
 
 async def test_the_owner_gets_what_a_stranger_does_not(house: House) -> None:
     """So that the tests above do not pass because nothing is ever found. Streams have tests of their own."""
-    async with house.client("ada") as owner:
+    async with house.client("bob") as owner:
         ada = await settle(owner)
         for route in sorted(OWNED, key=lambda route: route.method == "DELETE"):
             if "text/event-stream" not in route.gives:
@@ -132,7 +134,7 @@ async def test_a_key_that_may_read_changes_nothing(house: House) -> None:
         assert await everything(house, ada) == before
 
 
-async def test_whatever_changes_something_takes_a_key_that_may(house: House) -> None:
+async def test_whatever_changes_something_takes_a_key_that_may() -> None:
     assert {route.method for route in ROUTES if route.scope != "chat"} == {"GET"}
     assert {route.method for route in ROUTES if route.scope == "chat"} == {"POST", "PATCH", "DELETE"}
 
