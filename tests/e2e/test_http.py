@@ -5,11 +5,16 @@ import contextlib
 import json
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from assistant.api import requests as requests_module
 from assistant.api import server as server_module
@@ -305,6 +310,31 @@ async def test_who_is_let_in_is_as_at_the_gateway(stores: Stores) -> None:
         assert "Access-Control-Allow-Origin" not in own.headers
         cookie = {"Cookie": f"assistant-{port}={await house.key('ada')}", "X-Forwarded-For": "10.0.0.1"}
         assert (await nobody.ask("GET", "/v1/sessions", headers=cookie)).code == "auth_required"
+
+
+async def test_tokens_of_a_provider_are_taken(stores: Stores, tmp_path: Path) -> None:
+    signer = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = {**json.loads(RSAAlgorithm.to_jwk(signer.public_key())), "kid": "1", "use": "sig", "alg": "RS256"}
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [key]}), encoding="utf-8")
+    provider: dict[str, Any] = {
+        "jwt_issuer": "https://login.example/",
+        "jwt_audience": "a",
+        "jwt_keys": str(tmp_path / "jwks.json"),
+    }
+
+    def token(audience: str = "a", scope: str = "chat") -> str:
+        claims = {"iss": "https://login.example/", "aud": audience, "sub": "ada", "scope": scope}
+        claims["exp"] = int(time.time()) + 60  # type: ignore[assignment]
+        return jwt.encode(claims, signer, "RS256", headers={"kid": "1"})
+
+    async with running(stores, **provider) as house:
+        async with house.client_with(token()) as ada:
+            session = await ada.begin()
+        async with house.client_with(token(scope="read")) as reader:
+            assert (await reader.ask("GET", f"/v1/sessions/{session}")).status == 200
+            assert (await reader.ask("POST", "/v1/sessions")).code == "scope_missing"
+        async with house.client_with(token(audience="b")) as stranger:
+            assert (await stranger.ask("GET", "/v1/sessions")).code == "auth_invalid"
 
 
 async def test_pages_of_the_origins_that_are_set_may_ask(stores: Stores) -> None:
