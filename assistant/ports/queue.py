@@ -13,7 +13,11 @@ from assistant.ports.engine import EngineInfo
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to answer one turn, until the lease ends. ``fence`` tells a late writer from the present one."""
+    """The right to answer one turn, until the lease ends. ``fence`` tells a late writer from the present one.
+
+    ``attempt`` counts claims of the turn from 1, and ``failures`` those of them that were cut off: whoever had them
+    neither ended the turn nor gave it back.
+    """
 
     session_id: str
     turn_id: str
@@ -23,6 +27,7 @@ class Claim:
     job_id: str
     fence: int
     attempt: int
+    failures: int
     options: TurnOptions
     committed: str
     """Text of the answer that an earlier attempt has sent."""
@@ -50,6 +55,9 @@ class TurnQueue(Protocol):
 
     async def finish(self, claim: Claim, events: Sequence[Event], status: TurnStatus) -> None:
         """Append the last events once, end the turn and let the next of the session begin. May raise ``LostClaim``."""
+
+    async def release(self, claim: Claim) -> None:
+        """Give the turn back, to be claimed at once and gone on with from the text so far. May raise ``LostClaim``."""
 
     def watch_cancel(self, claim: Claim) -> AbstractAsyncContextManager[Bell]:
         """A bell that rings when this turn is to stop (at once, if it was cancelled before)."""

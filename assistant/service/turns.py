@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 
 from assistant.domain.errors import AssistantError, Unavailable
-from assistant.domain.events import ToolCalled, TurnProgress
+from assistant.domain.events import Event, ToolCalled, TurnProgress
 from assistant.domain.messages import Message
 from assistant.domain.prompts import Prompt
 from assistant.domain.turns import path_to
@@ -67,7 +67,7 @@ class TurnRunner:
         history: list[Message] = []
         outcome = Outcome()
         async with DeltaWriter(self._queue, claim) as deltas:
-            if claim.attempt > MOST_ATTEMPTS:
+            if claim.failures >= MOST_ATTEMPTS:
                 outcome.fail(
                     "attempts_exhausted",
                     f"No worker finished this answer in {MOST_ATTEMPTS} attempts. Send the message again.",
@@ -77,6 +77,9 @@ class TurnRunner:
                 history = path_to(claim.message_id, messages)
                 await self._unless_cancelled(claim, self._answer(claim, history, deltas, outcome), outcome)
         events = last_events(claim, history, deltas.text, outcome, self._clock.now())
+        await _whole(self._end(claim, events, outcome))
+
+    async def _end(self, claim: Claim, events: Sequence[Event], outcome: Outcome) -> None:
         await self._settle(claim, outcome)
         await self._queue.finish(claim, events, outcome.status)
 
@@ -184,6 +187,16 @@ class TurnRunner:
                 outcome.end = item
         if outcome.end is not None and outcome.end.reason == "length":
             outcome.status = "length"
+
+
+async def _whole(last: Coroutine[None, None, None]) -> None:
+    """Do the last step of a turn to its end, though the turn is stopped meanwhile: half of it, others would find."""
+    ending = asyncio.create_task(last, name="ending")
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await ending
+        raise
 
 
 def _about_frames(pictures: Sequence[EnginePicture]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The worker: claims turns while its engine has a free slot, and runs each in a task of its own."""
+"""The worker: claims turns while its engine has a free slot, runs each in a task of its own, gives back the rest."""
 
 import asyncio
 import logging
@@ -9,12 +9,13 @@ from assistant.ports.queue import Claim, LostClaim, TurnQueue
 from assistant.service.turns import TurnRunner
 
 log = logging.getLogger(__name__)
-CLAIM_SECONDS = 5.0
+CLAIM_SECONDS = 1.0
+"""One that is told to stop waits for so long at most before it gives its turns back."""
 PAUSE_SECONDS = 0.5
 
 
 class Worker:
-    """Runs turns until its task is cancelled. A turn that is cut off is taken over when its lease ends.
+    """Runs turns until its task is cancelled. Then those that run are given back, for another worker to go on with.
 
     Args:
         name: unique among the workers of one Redis.
@@ -46,6 +47,16 @@ class Worker:
             await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _claim(self) -> Claim | None:
+        """A turn to run, if one comes soon. One that comes while the worker is told to stop is given back."""
+        claiming = asyncio.create_task(self._try_claim(), name="claim")
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            if (claim := await claiming) is not None:
+                await self._give_back(claim)
+            raise
+
+    async def _try_claim(self) -> Claim | None:
         try:
             return await self._queue.claim(self._name, self._engine, CLAIM_SECONDS)
         except Exception as error:  # Redis is away, and will be back: a worker outlives it
@@ -56,11 +67,22 @@ class Worker:
     async def _run(self, claim: Claim) -> None:
         try:
             await self._runner.run(claim)
+        except asyncio.CancelledError:
+            await self._give_back(claim)
+            raise
         except LostClaim:
             log.warning("turn %s was taken over", claim.turn_id)
         except Exception as error:
             # Nothing is lost: the lease ends, and this worker or another goes on from what was sent.
             log.error("turn %s was cut off by %s", claim.turn_id, trace(error))
+
+    async def _give_back(self, claim: Claim) -> None:
+        try:
+            await self._queue.release(claim)
+        except LostClaim:
+            pass  # it has ended, or another worker has it
+        except Exception as error:  # nothing is lost: the lease ends
+            log.warning("turn %s could not be given back: %s", claim.turn_id, type(error).__name__)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

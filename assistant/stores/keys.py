@@ -11,7 +11,8 @@ va:{c:ID}:live           stream  deltas and progress, ids from the same count; i
                                  after the last
 va:{c:ID}:idem           hash    client message id -> body hash, turn id, message id
 va:{c:ID}:pending        list    turns that wait for the active one
-va:{c:ID}:turn:TURN      hash    status, fence, attempts, options, message, cancel
+va:{c:ID}:turn:TURN      hash    status, fence (claims), attempts (those that were not given back),
+                                 options, message, cancel
 va:{o:OWNER}:sessions    zset    conversations with a message, by the time of the last (microseconds)
 va:{o:OWNER}:image:ID    hash    a picture of this owner
 va:{o:OWNER}:used:ID     set     sessions that use a picture

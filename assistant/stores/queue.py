@@ -1,7 +1,7 @@
 """The queue of turns in Redis: jobs, leases and fences.
 
-A worker that stops in the middle leaves its job behind (see ``jobs``); once the lease is over another takes the turn,
-goes on from the text already sent, and the late writer is refused by its fence.
+A worker that is told to stop gives its turns back. One that dies leaves its job behind (see ``jobs``); once the lease
+is over another takes the turn, goes on from the text already sent, and the late writer is refused by its fence.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -62,6 +62,7 @@ class RedisQueue(TurnQueue):
         self._lease = int(lease_seconds * 1000)
         self._ttl = ttl_seconds
         self._claim, self._append, self._finish = map(Script.named, ("claim", "append", "finish"))
+        self._release = Script.named("release")
 
     async def claim(self, worker: str, engine: EngineInfo, wait: float) -> Claim | None:
         job = await self._jobs.take(worker, wait)
@@ -89,7 +90,7 @@ class RedisQueue(TurnQueue):
             ],
         )
         match answer:
-            case ["claimed", fence, attempt, owner, options, message_id]:
+            case ["claimed", fence, failures, owner, options, message_id]:
                 return Claim(
                     session_id=session_id,
                     turn_id=turn_id,
@@ -97,9 +98,10 @@ class RedisQueue(TurnQueue):
                     owner=owner,
                     job_id=job_id,
                     fence=int(fence),
-                    attempt=int(attempt),
+                    attempt=int(fence),
+                    failures=int(failures),
                     options=TurnOptions.model_validate_json(options),
-                    committed=await self._committed(session_id, turn_id) if int(attempt) > 1 else "",
+                    committed=await self._committed(session_id, turn_id) if int(fence) > 1 else "",
                 )
             case ["over", following]:
                 await self._jobs.settle(job_id, session_id, following)
@@ -139,6 +141,11 @@ class RedisQueue(TurnQueue):
         ]
         _, following = _unless_lost(await self._finish.run(self._redis, names, arguments))
         await self._jobs.settle(claim.job_id, claim.session_id, following)
+
+    async def release(self, claim: Claim) -> None:
+        names = [keys.live(claim.session_id), self._turn(claim)]
+        _unless_lost(await self._release.run(self._redis, names, [claim.fence]))
+        await self._jobs.settle(claim.job_id, claim.session_id, claim.turn_id)
 
     @asynccontextmanager
     async def watch_cancel(self, claim: Claim) -> AsyncIterator[Bell]:

@@ -151,6 +151,8 @@ class FakeQueue(TurnQueue):
         self.appends: list[list[Event]] = []
         self.finished: list[tuple[list[Event], TurnStatus]] = []
         self.renewed = 0
+        self.released: list[str] = []
+        self.release_error: Exception | None = None
         self.cancel = FakeBell()
         self.claims: asyncio.Queue[Claim | Exception | None] = asyncio.Queue()
         self.watch_error: Exception | None = None
@@ -158,7 +160,11 @@ class FakeQueue(TurnQueue):
         self.before_finish: Callable[[], Any] | None = None
 
     async def claim(self, worker: str, engine: EngineInfo, wait: float) -> Claim | None:
-        found = await self.claims.get()
+        try:
+            async with asyncio.timeout(wait):
+                found = await self.claims.get()
+        except TimeoutError:
+            return None
         if isinstance(found, Exception):
             raise found
         return found
@@ -176,6 +182,11 @@ class FakeQueue(TurnQueue):
         if self.before_finish is not None:
             await self.before_finish()
         self.finished.append((list(events), status))
+
+    async def release(self, claim: Claim) -> None:
+        if self.release_error is not None:
+            raise self.release_error
+        self.released.append(claim.turn_id)
 
     def watch_cancel(self, claim: Claim) -> AbstractAsyncContextManager[Bell]:
         return self._watching()
@@ -551,6 +562,7 @@ def claim(**changes: Any) -> Claim:
         "job_id": "1-0",
         "fence": 1,
         "attempt": 1,
+        "failures": 0,
         "options": TurnOptions(),
         "committed": "",
     }

@@ -43,6 +43,7 @@ class Turn:
     turn_id: str
     text: str = ""
     attempts: int = 0
+    failures: int = 0
     holder: Claim | None = None
     free: bool = True
 
@@ -148,7 +149,8 @@ class Store(RuleBasedStateMachine):
         assert claim.turn_id in free
         turn = free[claim.turn_id].open[0]
         turn.attempts += 1
-        assert (claim.attempt, claim.committed) == (turn.attempts, turn.text)
+        assert (claim.attempt, claim.failures, claim.committed) == (turn.attempts, turn.failures, turn.text)
+        turn.failures += 1
         turn.holder, turn.free = claim, False
         free[claim.turn_id].log.append(("turn.started", str(turn.attempts)))
         self.claims.append(claim)
@@ -191,6 +193,19 @@ class Store(RuleBasedStateMachine):
             conversation = self.conversation_of(claim)
             conversation.open.pop(0)
             conversation.log += [("message.created", text), ("turn.finished", "completed")]
+        else:
+            with pytest.raises(LostClaim):
+                self.do(work)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        work = self.queue.release(claim)
+        if turn := self.held(claim):
+            self.do(work)
+            turn.holder, turn.free = None, True
+            turn.failures -= 1
         else:
             with pytest.raises(LostClaim):
                 self.do(work)

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from assistant.bootstrap import Stores, load_prompts, open_stores
 from assistant.clock import SystemClock
-from assistant.domain.errors import Unavailable
-from assistant.domain.events import Event, MessageCreated, TurnDelta, TurnFinished, read_event
+from assistant.domain.errors import NotFound, Unavailable
+from assistant.domain.events import Event, MessageCreated, TurnDelta, TurnFinished, TurnStarted, read_event
 from assistant.domain.messages import Message, TextPart
 from assistant.domain.turns import Submission
 from assistant.engines.scripted import ScriptedEngine
 from assistant.ports.engine import EngineInfo
-from assistant.ports.queue import Claim
+from assistant.ports.queue import Claim, LostClaim
 from assistant.service.turns import MOST_ATTEMPTS, TurnRunner
 from assistant.stores import keys
 from assistant.stores.bells import Bells
@@ -225,3 +226,139 @@ async def test_an_abandoned_job_is_found_behind_many_that_run(stores: Stores, cl
     found = [await patient.claim("w2", ENGINE, 0.001) for _ in range(30)]
     assert [claim.turn_id for claim in found if claim] == [abandoned.turn_id]
     await bells.close()
+
+
+@pytest.fixture
+async def patient(client: Redis) -> AsyncIterator[RedisQueue]:
+    """With leases that end after the test."""
+    bells = Bells(client)
+    yield RedisQueue(client, bells, SystemClock(), lease_seconds=600.0)
+    await bells.close()
+
+
+async def started(stores: Stores, session: str) -> list[tuple[int, bool]]:
+    events = [read_event(entry.json).event for entry in await stores.conversations.read(session, 0)]
+    return [(event.attempt, event.restart) for event in events if isinstance(event, TurnStarted)]
+
+
+async def test_a_turn_that_is_given_back_goes_on_at_once_however_often(stores: Stores, patient: RedisQueue) -> None:
+    session, [turn] = await session_with(stores, "c-1")
+    text = ""
+    for attempt in range(1, MOST_ATTEMPTS + 3):
+        claim = await claimed(patient)
+        assert (claim.turn_id, claim.attempt, claim.failures, claim.committed) == (turn, attempt, 0, text)
+        await patient.append(claim, [TurnDelta(turn_id=turn, text=f"{attempt} ")])
+        text += f"{attempt} "
+        await patient.release(claim)
+    last = await claimed(patient)
+    assert last.committed == text
+    await finish(patient, last, text)
+    assert await started(stores, session) == [(attempt, False) for attempt in range(1, MOST_ATTEMPTS + 4)]
+    assert len(await ends(stores, session)) == 1
+
+
+async def test_who_gave_a_turn_back_can_write_no_more(stores: Stores, patient: RedisQueue, client: Redis) -> None:
+    session, [turn] = await session_with(stores, "c-1")
+    before = await claimed(patient)
+    await patient.append(before, [TurnDelta(turn_id=turn, text="half ")])
+    await patient.release(before)
+    assert await jobs(client) == [turn]
+    for heir in (None, await claimed(patient)):
+        head = await stores.conversations.head(OWNER, session)
+        for write in (
+            patient.append(before, [TurnDelta(turn_id=turn, text="lie")]),
+            patient.renew(before),
+            patient.release(before),
+            patient.finish(before, [TurnFinished(turn_id=turn, status="completed")], "completed"),
+        ):
+            with pytest.raises(LostClaim):
+                await write
+        assert await stores.conversations.head(OWNER, session) == head
+        if heir:
+            await finish(patient, heir)
+            with pytest.raises(LostClaim):
+                await patient.release(heir)
+
+
+async def test_a_worker_that_waits_is_rung_by_what_is_given_back(stores: Stores, patient: RedisQueue) -> None:
+    _, [turn] = await session_with(stores, "c-1")
+    held = await claimed(patient)
+    waiting = asyncio.create_task(patient.claim("other", ENGINE, 5.0))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await patient.release(held)
+    async with asyncio.timeout(2):
+        claim = await waiting
+    assert claim is not None
+    assert claim.turn_id == turn
+
+
+async def test_a_worker_that_dies_while_it_gives_back_leaves_the_job(
+    stores: Stores, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object) -> None:
+        raise ConnectionError
+
+    _, [turn] = await session_with(stores, "c-1")
+    held = await claimed(queue)
+    with monkeypatch.context() as patched:
+        patched.setattr(Jobs, "settle", die)
+        with pytest.raises(Unavailable):
+            await queue.release(held)
+    claim = await claimed(queue)
+    assert (claim.turn_id, claim.failures) == (turn, 0)
+
+
+async def test_what_is_given_back_is_cancelled_and_deleted_as_ever(stores: Stores, patient: RedisQueue) -> None:
+    session, [turn] = await session_with(stores, "c-1")
+    await patient.release(await claimed(patient))
+    await stores.conversations.cancel(OWNER, session, turn, 0)
+    held = await claimed(patient)
+    async with asyncio.timeout(5), patient.watch_cancel(held) as bell:
+        await bell.wait()
+    await patient.release(held)
+    dropped = await stores.conversations.delete(OWNER, session)
+    assert (dropped.begun, dropped.waiting) == ((turn,), ())
+    assert await patient.claim("w", ENGINE, 0.05) is None
+    with pytest.raises(LostClaim):
+        await patient.release(held)
+    with pytest.raises(NotFound):
+        await stores.conversations.head(OWNER, session)
+
+
+@pytest.mark.parametrize("kind", servers.KINDS)
+async def test_what_was_given_back_outlives_the_server_and_nothing_else_does(
+    tmp_path: Path, kind: servers.Kind
+) -> None:
+    server = servers.RedisServer(tmp_path, kind)
+    server.start()
+    async with open_stores(server.url, None) as stores:
+        session, [turn] = await session_with(stores, "c-1")
+        claim = await claimed(stores.queue)
+        await stores.queue.append(claim, [TurnDelta(turn_id=turn, text="kept ")])
+        await stores.queue.release(claim)
+    _start_again(server)
+    async with open_stores(server.url, None) as stores:
+        claim = await claimed(stores.queue)
+        assert (claim.attempt, claim.failures, claim.committed) == (2, 0, "kept ")
+        await stores.queue.append(claim, [TurnDelta(turn_id=turn, text="lost")])
+        assert await started(stores, session) == [(1, False), (2, False)]
+    _start_again(server)
+    async with open_stores(server.url, None) as stores:
+        await stores.sweeper.sweep()
+        bells = Bells(await open_client(server.url))
+        queue = RedisQueue(bells._redis, bells, SystemClock(), lease_seconds=LEASE)
+        claim = await claimed(queue)
+        assert (claim.attempt, claim.failures, claim.committed) == (3, 1, "")
+        assert await started(stores, session) == [(1, False), (2, False), (3, True)]
+        await finish(queue, claim)
+        await bells.close()
+        await bells._redis.aclose()
+    server.stop()
+
+
+def _start_again(server: servers.RedisServer) -> None:
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait()
+    server.start()

@@ -1,6 +1,7 @@
 -- Take a turn: raise its fence, so that whoever had it before can write no more, and announce the start.
 -- A job whose turn has ended is over; with it comes the turn that nobody has claimed, if there is one, which is queued
 -- before the job goes. One whose turn a worker has stays, even if another job stands for the turn: that may be lost.
+-- The fence counts claims; attempts are those of them that were not given back (see release).
 -- KEYS: meta events live turn pending
 -- ARGV: session id, turn id, at, started event, event of a turn whose record is gone, lease milliseconds, bell
 local meta, events, live, turn, pending = unpack(KEYS)
@@ -18,14 +19,20 @@ if not status then
   return {'over', begin_next(meta, pending)}
 end
 
-local restart = before and before ~= log.run or false
-if restart then redis.call('DEL', live) end
-
 local fence = redis.call('HINCRBY', turn, 'fence', 1)
-local attempt = redis.call('HINCRBY', turn, 'attempts', 1)
+local failures = redis.call('HINCRBY', turn, 'attempts', 1) - 1
+local given_back = fence > 1 and not before
+local text = given_back and redis.call('DUMP', live)
+local restart = given_back and not text or before and before ~= log.run or false
+if restart or text then redis.call('DEL', live) end
+if text then  -- it was written down when the turn was given back; from now on it is in memory alone
+  redis.set_repl(redis.REPL_NONE)
+  redis.call('RESTORE', live, LIVE_SECONDS * 1000, text)
+  redis.set_repl(redis.REPL_ALL)
+end
 redis.call('HSET', turn, 'status', 'running', 'deadline', milliseconds() + tonumber(lease), 'run', log.run)
 redis.call('HSET', meta, 'unclaimed', '')
 local message_id, owner, options = unpack(redis.call('HMGET', turn, 'message', 'owner', 'options'))
-local known = string.format('{"attempt":%d,"restart":%s,"message_id":"%s",', attempt, tostring(restart), message_id)
+local known = string.format('{"attempt":%d,"restart":%s,"message_id":"%s",', fence, tostring(restart), message_id)
 log.append(events, known .. started:sub(2))
-return {'claimed', fence, attempt, owner, options, message_id}
+return {'claimed', fence, failures, owner, options, message_id}

@@ -3,6 +3,8 @@
 -- Live events are not written to disk. When the server is another than at the last event and a turn was running, some of
 -- them may be gone, and with them the numbers that clients have seen: numbers then go on well above those.
 
+local LIVE_SECONDS = 3600
+
 local function server_run() return redis.call('INFO', 'server'):match('run_id:(%w+)') end
 
 local function open_log(meta, session_id, at, bell)
@@ -30,7 +32,7 @@ local function open_log(meta, session_id, at, bell)
     redis.set_repl(redis.REPL_NONE)
     log.append(stream, json)
     redis.call('XTRIM', stream, 'MAXLEN', '~', 20000)
-    redis.call('EXPIRE', stream, 3600)
+    redis.call('EXPIRE', stream, LIVE_SECONDS)
     redis.set_repl(redis.REPL_ALL)
   end
 

@@ -325,19 +325,19 @@ async def test_taken_over_with_committed_text() -> None:
 
 async def test_attempts_that_are_used_up_fail_without_the_engine() -> None:
     engine = FakeEngine(*words("never"), end())
-    queue = await House(engine).run(attempt=MOST_ATTEMPTS + 1, committed="A gr")
+    queue = await House(engine).run(failures=MOST_ATTEMPTS, committed="A gr")
     assert queue.last.error is not None
     assert (queue.status, queue.last.error.code, engine.requests) == ("failed", "attempts_exhausted", [])
     check_text(queue, committed="A gr")
 
 
 async def test_the_last_attempt_is_still_one() -> None:
-    assert (await House(FakeEngine(end())).run(attempt=MOST_ATTEMPTS)).status == "completed"
+    assert (await House(FakeEngine(end())).run(failures=MOST_ATTEMPTS - 1)).status == "completed"
 
 
 async def test_a_turn_that_cannot_even_be_read_is_given_up_at_last() -> None:
     house = House(FakeEngine(end()), question(turn=7))
-    queue = await house.run(attempt=MOST_ATTEMPTS + 1)
+    queue = await house.run(failures=MOST_ATTEMPTS)
     assert queue.status == "failed"
 
 
@@ -440,6 +440,20 @@ async def test_a_worker_that_stops_leaves_the_turn_as_it_is() -> None:
         await running
     assert (house.queue.finished, engine.closed) == ([], 1)
     assert _left_over() == []
+
+
+async def test_a_worker_that_stops_while_a_turn_ends_ends_it() -> None:
+    house, going = House(FakeEngine(*words("A"), end())), asyncio.Event()
+    house.queue.before_finish = going.wait
+    running = house.start()
+    await until(lambda: house.limits.settled != [])
+    running.cancel()
+    await asyncio.sleep(0.01)
+    assert not running.done()
+    going.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert house.queue.status == "completed"
 
 
 # --- Tools ----------------------------------------------------------------------------------------------------------

@@ -49,6 +49,11 @@ class Runner(TurnRunner):
             raise
 
 
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "CLAIM_SECONDS", 0.01)
+
+
 @pytest.fixture
 def queue() -> FakeQueue:
     return FakeQueue()
@@ -100,14 +105,46 @@ async def test_it_outlives_a_queue_that_is_away(
         await until(lambda: runner.begun == ["t_1"])
 
 
-async def test_it_stops_its_turns_when_it_stops(queue: FakeQueue, runner: Runner) -> None:
-    queue.claims.put_nowait(claim())
+@pytest.mark.parametrize("error", [None, LostClaim(), Unavailable("unavailable", "Redis is away.")])
+async def test_it_stops_its_turns_and_gives_them_back_when_it_stops(
+    queue: FakeQueue, runner: Runner, error: Exception | None
+) -> None:
+    for turn_id in ("t_1", "t_2"):
+        queue.claims.put_nowait(replace(claim(), turn_id=turn_id))
+    queue.release_error = error
     async with working(queue, runner) as task:
-        await until(lambda: runner.begun == ["t_1"])
+        await until(lambda: runner.begun == ["t_1", "t_2"])
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert runner.stopped == ["t_1"]
+        assert sorted(runner.stopped) == ["t_1", "t_2"]
+        assert sorted(queue.released) == ([] if error else ["t_1", "t_2"])
+
+
+async def test_a_turn_that_comes_while_it_stops_is_given_back(
+    queue: FakeQueue, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "CLAIM_SECONDS", 5.0)
+    async with working(queue, runner) as task:
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        assert not task.done(), "a turn that comes now would be nobody's"
+        queue.claims.put_nowait(claim())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (queue.released, runner.begun) == (["t_1"], [])
+
+
+async def test_what_has_ended_is_not_given_back(queue: FakeQueue, runner: Runner) -> None:
+    queue.claims.put_nowait(claim())
+    async with working(queue, runner) as task:
+        await until(lambda: runner.begun == ["t_1"])
+        runner.free.set()
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert queue.released == []
 
 
 async def test_a_turn_that_breaks_does_not_log_what_the_user_said(
