@@ -27,7 +27,7 @@ from assistant.gateway.server import listening
 from assistant.gateway.unfinished import Unfinished
 from assistant.images import DecoderPool, ImageLimits
 from assistant.ports.engine import Engine
-from assistant.ports.pictures import BlobStore, Seen
+from assistant.ports.pictures import BlobStore
 from assistant.service.limits import Limits
 from assistant.service.memories import Memories
 from assistant.service.sessions import Sessions
@@ -42,6 +42,7 @@ from assistant.stores.blobs import FolderBlobs, RedisBlobs
 from assistant.stores.connection import open_client
 from assistant.stores.conversations import RedisConversations
 from assistant.stores.embedded import EmbeddedRedis, running_url
+from assistant.stores.forgotten import Forgotten
 from assistant.stores.health import RedisHealth
 from assistant.stores.limits import RedisLimits
 from assistant.stores.memories import RedisMemories
@@ -65,6 +66,7 @@ class Stores:
     limits: RedisLimits
     health: RedisHealth
     sweeper: Sweeper
+    forgotten: Forgotten
 
 
 def load_prompts() -> dict[str, Prompt]:
@@ -125,15 +127,17 @@ async def open_stores(url: str, blob_folder: Path | None, *, picture_quota: int 
         bells = Bells(client)
         stack.push_async_callback(bells.close)
         blobs: BlobStore = FolderBlobs(blob_folder) if blob_folder else await _redis_blobs(url, stack)
+        forgotten = Forgotten(client, bells)
         yield Stores(
             RedisConversations(client, bells, clock),
             RedisQueue(client, bells, clock),
-            RedisPictures(client, blobs, quota=picture_quota),
+            RedisPictures(client, blobs, forgotten, quota=picture_quota),
             RedisMemories(client),
             RedisKeys(client, bells),
             RedisLimits(client, bells),
             RedisHealth(client),
             Sweeper(client),
+            forgotten,
         )
 
 
@@ -144,19 +148,15 @@ async def _redis_blobs(url: str, stack: contextlib.AsyncExitStack) -> RedisBlobs
 
 
 @contextlib.asynccontextmanager
-async def running_gateway(settings: Settings, stores: Stores, seen: Seen | None = None) -> AsyncIterator[str]:
-    """The gateway on its port; the value is its URL.
-
-    Args:
-        seen: what an engine of this process has made of pictures, to be dropped with them.
-    """
+async def running_gateway(settings: Settings, stores: Stores) -> AsyncIterator[str]:
+    """The gateway on its port; the value is its URL."""
     tools = all_tools(load_prompts())
     owner_limits = Limits(stores.limits, allowances(settings))
     presence = Presence(owner_limits)
     addresses = Addresses(settings.sockets_per_address, settings.unknown_per_address)
     submissions = Submissions(stores.conversations, stores.pictures, tools, owner_limits)
     taught = Memories(stores.memories, stores.pictures, SystemClock())
-    kept = Sessions(stores.conversations, stores.pictures, stores.memories, owner_limits, seen)
+    kept = Sessions(stores.conversations, stores.pictures, stores.memories, owner_limits)
     decoders = DecoderPool(ImageLimits())
     assets = Assets(Path(str(files("assistant"))) / "web" / "dist")
     door = _door(settings, stores)
@@ -278,7 +278,10 @@ async def _meanwhile(work: Coroutine[Any, Any, None], name: str) -> AsyncIterato
 
 @contextlib.asynccontextmanager
 async def running_worker(engine: Engine, stores: Stores) -> AsyncIterator[asyncio.Task[None]]:
-    """A worker with its engine, and a sweeper; the value is the worker's task, which never ends by itself."""
+    """A worker with its engine, which forgets what is forgotten, and a sweeper; the value is the worker's task.
+
+    It never ends by itself.
+    """
     prompts = load_prompts()
     runner = TurnRunner(
         engine,
@@ -293,13 +296,16 @@ async def running_worker(engine: Engine, stores: Stores) -> AsyncIterator[asynci
     )
     name = f"{socket.gethostname()}-{os.getpid()}"
     task = asyncio.create_task(Worker(name, engine.info, stores.queue, runner).run(), name="worker")
-    sweeping = asyncio.create_task(stores.sweeper.run(), name="sweeper")
+    beside = [
+        asyncio.create_task(stores.sweeper.run(), name="sweeper"),
+        asyncio.create_task(stores.forgotten.follow(engine), name="forgotten pictures"),
+    ]
     try:
         yield task
     finally:
-        for each in (task, sweeping):
+        for each in (task, *beside):
             each.cancel()
-        await asyncio.gather(task, sweeping, return_exceptions=True)
+        await asyncio.gather(task, *beside, return_exceptions=True)
         await engine.close()
 
 

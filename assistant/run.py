@@ -58,7 +58,7 @@ async def serve(settings: Settings, say: Say, *, with_api: bool = False) -> None
         )
         engine = await asyncio.to_thread(make_engine, settings, say, settings.data / "features")
         worker = await stack.enter_async_context(running_worker(engine, stores))
-        address = await stack.enter_async_context(running_gateway(settings, stores, engine))
+        address = await stack.enter_async_context(running_gateway(settings, stores))
         say(address)
         if with_api:
             say(f"HTTP API: {await stack.enter_async_context(running_api(settings, stores, engine))}")

@@ -42,11 +42,10 @@ class PictureStore(Protocol):
     async def use(self, owner: str, session_id: str, image_ids: Sequence[str]) -> list[StoredPicture]:
         """Pictures that become part of a conversation, and are kept as long as it. Raises ``NotFound``."""
 
-    async def release(self, owner: str, session_id: str, keep: Collection[str] = ()) -> list[str]:
+    async def release(self, owner: str, session_id: str, keep: Collection[str] = ()) -> None:
         """Forget the pictures that only this conversation of the owner uses, but for those in ``keep``.
 
-        Returns:
-            Hashes of the bytes that nobody has any more; they are gone.
+        Bytes that nobody has any more go with them, and what was made of them (``Seen``), wherever it is.
         """
 
 

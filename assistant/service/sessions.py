@@ -9,7 +9,7 @@ from assistant.domain.errors import Conflict, InvalidRequest, NotFound
 from assistant.domain.sessions import MOST_TITLE_CHARACTERS, SessionPage
 from assistant.ports.conversations import ConversationStore, Record
 from assistant.ports.memories import MemoryStore
-from assistant.ports.pictures import PictureStore, Seen, StoredPicture
+from assistant.ports.pictures import PictureStore, StoredPicture
 from assistant.service.export import as_json, as_markdown, messages_of
 from assistant.service.limits import Limits
 
@@ -26,11 +26,7 @@ class ExportPart:
 
 
 class Sessions:
-    """What clients may do with the conversations of their owner.
-
-    Args:
-        seen: what an engine of this process has made of pictures, if there is one.
-    """
+    """What clients may do with the conversations of their owner."""
 
     def __init__(
         self,
@@ -38,13 +34,11 @@ class Sessions:
         pictures: PictureStore,
         memories: MemoryStore,
         limits: Limits,
-        seen: Seen | None = None,
     ) -> None:
         self._conversations = conversations
         self._pictures = pictures
         self._memories = memories
         self._limits = limits
-        self._seen = seen
 
     async def page(self, owner: str, before: str | None, limit: int) -> SessionPage:
         """Conversations, newest first. Raises ``InvalidRequest``."""
@@ -77,13 +71,10 @@ class Sessions:
             NotFound: no such conversation of this owner.
         """
         await self._conversations.head(owner, session_id)
-        gone = await self._release(owner, session_id)
+        await self._release(owner, session_id)
         dropped = await self._conversations.delete(owner, session_id)
         await self._limits.drop_turns(owner, dropped)
-        gone += await self._release(owner, session_id)  # a message may have come in between
-        if self._seen is not None:
-            for sha256 in gone:
-                await self._seen.forget(sha256)
+        await self._release(owner, session_id)  # a message may have come in between
 
     async def export(
         self, owner: str, session_id: str, form: Literal["json", "markdown"], part: str | None
@@ -115,9 +106,9 @@ class Sessions:
                 continue
         return found
 
-    async def _release(self, owner: str, session_id: str) -> list[str]:
+    async def _release(self, owner: str, session_id: str) -> None:
         taught = {memory.image_id for memory in await self._memories.memories(owner)}
-        return await self._pictures.release(owner, session_id, taught)
+        await self._pictures.release(owner, session_id, taught)
 
 
 def _document(record: Record, pictures: list[StoredPicture], form: str) -> str:

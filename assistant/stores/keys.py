@@ -26,6 +26,7 @@ va:{o:OWNER}:sockets     hash    gateway -> how many sockets of this owner it ha
 va:{q}:jobs              stream  turns to run; consumer group ``workers``
 va:{k}:keys              hash    id of an API key -> owner, name, scopes, expiry and the SHA-256 of the key
 va:{q}:sweeper           string  there while a worker looks for lost jobs, or has just done so
+va:{p}:forgotten         stream  hashes of bytes that are gone, of the last day
 va:blob:SHA              string  bytes of a picture, where roles are split over machines
 {va:blob:SHA}:users      hash    key of a picture with these bytes -> seconds (Unix) at which it was to be kept
 {va:blob:SHA}:aside:X    string  the bytes, while it is made sure that nobody uses them
@@ -38,6 +39,9 @@ API_KEYS = "va:{k}:keys"
 REVOKED = "va:{k}:bell"
 """Channel that rings when a key is revoked."""
 SWEEPER = "va:{q}:sweeper"
+FORGOTTEN = "va:{p}:forgotten"
+FORGOTTEN_BELL = "va:{p}:bell"
+"""Channel that rings when bytes are gone."""
 
 
 def meta(session_id: str) -> str:

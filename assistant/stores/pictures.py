@@ -20,6 +20,7 @@ from assistant.domain.errors import LimitReached, NotFound
 from assistant.ports.pictures import BlobStore, PictureStore, StoredPicture
 from assistant.stores import keys
 from assistant.stores.connection import Script, reporting
+from assistant.stores.forgotten import Forgotten
 
 IMAGE_NOT_FOUND = NotFound("image_not_found", "There is no such picture. Send it again.")
 UPLOAD_SECONDS = 3600
@@ -35,13 +36,23 @@ class RedisPictures(PictureStore):
     """``PictureStore`` whose index is in Redis.
 
     Args:
+        forgotten: told of bytes that are gone.
         quota: bytes that the pictures of an owner may have, as kept.
         ttl_seconds: a picture that nobody has asked for in so long is forgotten.
     """
 
-    def __init__(self, client: Redis, blobs: BlobStore, *, quota: int = 1024**3, ttl_seconds: int = 30 * 86400) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        blobs: BlobStore,
+        forgotten: Forgotten,
+        *,
+        quota: int = 1024**3,
+        ttl_seconds: int = 30 * 86400,
+    ) -> None:
         self._redis = client
         self._blobs = blobs
+        self._forgotten = forgotten
         self._quota = quota
         self._ttl = ttl_seconds
         self._use, self._drop = map(Script.named, ("use", "drop_picture"))
@@ -139,8 +150,7 @@ class RedisPictures(PictureStore):
             await self._redis.expire(keys.source(owner, picture.source_sha256), self._ttl)
         return found
 
-    async def release(self, owner: str, session_id: str, keep: Collection[str] = ()) -> list[str]:
-        gone = []
+    async def release(self, owner: str, session_id: str, keep: Collection[str] = ()) -> None:
         for image_id in map(str, await self._redis.smembers(keys.pictures(owner, session_id))):
             used = keys.used(owner, image_id)
             await self._redis.srem(used, session_id)
@@ -152,10 +162,7 @@ class RedisPictures(PictureStore):
             if sha256:
                 await self._write_down(sha256, keys.image(owner, image_id), ENDED)
                 await self.forget_unused(sha256)
-                if not (await self._uses(sha256))[1]:
-                    gone.append(sha256)
         await self._redis.delete(keys.pictures(owner, session_id))
-        return gone
 
     def hashes(self) -> AsyncIterator[str]:
         """The hashes of all bytes that are kept, used or not."""
@@ -185,6 +192,7 @@ class RedisPictures(PictureStore):
             await self._blobs.put_back(sha256, aside)
             aside = None
         if aside is not None:
+            await self._forgotten.tell(sha256)
             await self._blobs.discard(sha256, aside)
         if ended:
             await self._redis.hdel(keys.users(sha256), *ended)

@@ -405,10 +405,11 @@ class FakePictures(PictureStore):
         self.used.setdefault(session_id, []).extend(image_ids)
         return found
 
-    async def release(self, owner: str, session_id: str, keep: Collection[str] = ()) -> list[str]:
+    async def release(self, owner: str, session_id: str, keep: Collection[str] = ()) -> None:
         self._check()
         gone = [name for name in self.used.pop(session_id, []) if name not in keep]
-        return [self.kept.pop(name)[0].sha256 for name in gone]
+        for name in gone:
+            del self.kept[name]
 
     def _check(self) -> None:
         if self.error is not None:

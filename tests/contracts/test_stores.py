@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
-from assistant.bootstrap import Stores, open_stores
+from assistant.bootstrap import Stores, open_stores, running_worker
 from assistant.clock import SystemClock
 from assistant.domain.errors import Conflict, InvalidRequest, LimitReached, NotFound
 from assistant.domain.events import (
@@ -39,9 +39,11 @@ from assistant.stores import keys
 from assistant.stores import memories as memories_module
 from assistant.stores.bells import Bells
 from assistant.stores.blob_sweep import sweep
-from assistant.stores.connection import connect, open_client
+from assistant.stores.connection import connect, entries, open_client
+from assistant.stores.forgotten import KEPT_SECONDS
 from assistant.stores.queue import RedisQueue
 from tests import servers
+from tests.assistant.fakes import FakeEngine, until
 
 ENGINE = EngineInfo("test", "test-1", context_tokens=100, default_max_tokens=10, slots=1)
 OWNER = "anonymous"
@@ -405,11 +407,17 @@ async def test_pictures_are_their_owners(url: str, blob_folder: Path | None) -> 
         assert caught.value.code == "image_gone"
 
 
-async def _let_go(stores: Stores, image_id: str, owner: str = OWNER) -> list[str]:
-    """Let the one conversation that uses a picture end. The hashes of the bytes that are gone with it."""
+async def _let_go(stores: Stores, image_id: str, owner: str = OWNER) -> None:
+    """Let the one conversation that uses a picture end."""
     session, _ = await stores.conversations.create(owner)
     await stores.pictures.use(owner, session, [image_id])
-    return await stores.pictures.release(owner, session)
+    await stores.pictures.release(owner, session)
+
+
+async def forgotten(stores: Stores) -> list[str]:
+    """Hashes of the bytes of which it was told that they are gone."""
+    log = entries(await stores.forgotten._redis.xrange(keys.FORGOTTEN))
+    return [fields["sha256"] for _, fields in log]
 
 
 async def test_bytes_that_are_used_again_while_they_are_aside_are_put_back(
@@ -428,7 +436,8 @@ async def test_bytes_that_are_used_again_while_they_are_aside_are_put_back(
             return name
 
         monkeypatch.setattr(blobs, "set_aside", beaten)
-        assert await _let_go(stores, "i_1") == []
+        await _let_go(stores, "i_1")
+        assert await forgotten(stores) == []
         assert await stores.pictures.data(photo("2")) == b"bytes"
 
 
@@ -446,7 +455,8 @@ async def test_an_upload_between_looking_and_setting_aside_keeps_its_bytes(
             return await set_aside(sha256)
 
         monkeypatch.setattr(blobs, "set_aside", late)
-        assert await _let_go(stores, "i_1") == []
+        await _let_go(stores, "i_1")
+        assert await forgotten(stores) == []
         assert await stores.pictures.data(photo("2")) == b"bytes"
 
 
@@ -470,9 +480,59 @@ async def test_a_sweep_forgets_what_nobody_uses(
         monkeypatch.setattr("assistant.stores.pictures.UPLOAD_SECONDS", -1)
         assert await sweep(stores.pictures) == 1
         assert await sweep(stores.pictures) == 0
+        assert await forgotten(stores) == ["c" * 64]
         assert await stores.pictures.data(photo("1")) == b"used"
         assert [await client.exists(keys.users(letter * 64)) for letter in "ac"] == [1, 0]
         await client.aclose()
+
+
+async def test_what_workers_elsewhere_made_of_a_picture_goes_with_it(
+    stores: Stores, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleted while there was no worker, deleted while there is one, and swept."""
+    for number, content in enumerate("abcd"):
+        await stores.pictures.add(OWNER, photo(str(number), content), content.encode())
+    await _let_go(stores, "i_0")
+    engine = FakeEngine()
+    async with open_stores(url, None) as others, running_worker(engine, others):
+        await until(lambda: engine.forgotten == ["a" * 64])
+        await _let_go(stores, "i_1")
+        await until(lambda: engine.forgotten == ["a" * 64, "b" * 64])
+        client = connect(url)
+        await client.delete(keys.image(OWNER, "i_2"))
+        await client.aclose()
+        monkeypatch.setattr("assistant.stores.pictures.UPLOAD_SECONDS", -1)
+        assert await sweep(stores.pictures) == 1
+        await until(lambda: engine.forgotten == ["a" * 64, "b" * 64, "c" * 64])
+
+
+async def test_a_store_that_is_away_is_asked_again_what_was_forgotten(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assistant.stores.forgotten.PAUSE_SECONDS", 0.01)
+    asked, engine = 0, FakeEngine()
+    read = stores.forgotten._redis.xrange
+
+    async def away_at_first(*args: Any, **kwargs: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise ConnectionError
+        return await read(*args, **kwargs)
+
+    await stores.forgotten.tell("a" * 64)
+    monkeypatch.setattr(stores.forgotten._redis, "xrange", away_at_first)
+    following = asyncio.create_task(stores.forgotten.follow(engine))
+    await until(lambda: engine.forgotten == ["a" * 64])
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_what_was_forgotten_long_ago_is_told_no_more(stores: Stores) -> None:
+    await stores.forgotten._redis.xadd(keys.FORGOTTEN, {"sha256": "old"}, id="1-0")
+    await stores.forgotten.tell("new")
+    assert await forgotten(stores) == ["new"]
+    assert 0 < await stores.forgotten._redis.ttl(keys.FORGOTTEN) <= KEPT_SECONDS
 
 
 async def test_what_was_removed_but_for_its_bytes_is_swept(
@@ -545,7 +605,8 @@ async def test_an_owner_may_keep_so_many_bytes(url: str, blob_folder: Path | Non
         await client.delete(keys.image(OWNER, "i_1"))  # it ran out of time
         await stores.pictures.check_room(OWNER, 10)
         await stores.pictures.add(OWNER, photo("2", "c"), bytes(10))
-        assert await _let_go(stores, "i_2") == [photo("2", "c").sha256]
+        await _let_go(stores, "i_2")
+        assert await forgotten(stores) == [photo("2", "c").sha256]
         await stores.pictures.check_room(OWNER, 10)
     await client.aclose()
 
@@ -857,7 +918,8 @@ async def test_after_deletion_no_key_and_no_blob_is_left(url: str, blob_folder: 
         await stores.queue.finish(claim, reply(claim, "x"), "completed")
         await stores.conversations.rename(OWNER, session, "Two pictures")
         await delete(stores, session)
-        assert (await every_key(url), blobs_in(blob_folder)) == before
+        assert sorted(await forgotten(stores)) == ["a" * 64, "b" * 64]
+        assert (await every_key(url) - {keys.FORGOTTEN}, blobs_in(blob_folder)) == before
         for picture in (photo("1", "a"), photo("2", "b")):
             with pytest.raises(NotFound):
                 await stores.pictures.data(picture)
@@ -955,7 +1017,8 @@ async def test_a_conversation_that_expired_keeps_no_picture(stores: Stores, url:
     client = connect(url)
     await client.delete(keys.meta(expired))
     await client.aclose()
-    assert await stores.pictures.release(OWNER, session) == [photo().sha256]
+    await stores.pictures.release(OWNER, session)
+    assert await forgotten(stores) == [photo().sha256]
 
 
 async def test_a_stranger_deletes_nothing(stores: Stores, url: str) -> None:
@@ -966,7 +1029,7 @@ async def test_a_stranger_deletes_nothing(stores: Stores, url: str) -> None:
         await delete(stores, session, "eve")
     with pytest.raises(NotFound):
         await stores.pictures.use("eve", session, ["i_1"])
-    assert await stores.pictures.release("eve", session) == []
+    await stores.pictures.release("eve", session)
     assert await every_key(url) == before
 
 

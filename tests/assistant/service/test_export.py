@@ -17,7 +17,6 @@ from tests.assistant.fakes import (
     NOW,
     OWNER,
     FakeConversations,
-    FakeEngine,
     FakeLimits,
     FakeMemories,
     FakePictures,
@@ -114,13 +113,12 @@ def test_markdown_has_the_newest_branch_and_says_that_there_are_others() -> None
     assert len(json.loads(as_json(kept, []))["messages"]) == 3
 
 
-async def test_deletion_lets_the_engine_forget_what_only_it_needed() -> None:
-    conversations, pictures, engine = FakeConversations(), FakePictures("i_1", "i_2"), FakeEngine()
+async def test_deletion_forgets_the_pictures_that_only_it_needed() -> None:
+    conversations, pictures = FakeConversations(), FakePictures("i_1", "i_2")
     session, _ = await conversations.create(OWNER)
     await pictures.use(OWNER, session, ["i_1"])
-    sessions = Sessions(conversations, pictures, FakeMemories(), Limits(FakeLimits(), UNLIMITED), engine)
+    sessions = Sessions(conversations, pictures, FakeMemories(), Limits(FakeLimits(), UNLIMITED))
     await sessions.delete(OWNER, session)
-    assert engine.forgotten == ["sha-i_1"]
     assert set(pictures.kept) == {"i_2"}
     with pytest.raises(NotFound):
         await sessions.delete(OWNER, session)
