@@ -56,8 +56,12 @@ class TurnQueue(Protocol):
     async def finish(self, claim: Claim, events: Sequence[Event], status: TurnStatus) -> None:
         """Append the last events once, end the turn and let the next of the session begin. May raise ``LostClaim``."""
 
-    async def release(self, claim: Claim) -> None:
-        """Give the turn back, to be claimed at once and gone on with from the text so far. May raise ``LostClaim``."""
+    async def release(self, claim: Claim, *, cut_off: bool = False) -> None:
+        """Give the turn back, to be claimed at once and gone on with from the text so far. May raise ``LostClaim``.
+
+        Args:
+            cut_off: the attempt counts as one of the ``failures``, unless the store itself has died since the claim.
+        """
 
     def watch_cancel(self, claim: Claim) -> AbstractAsyncContextManager[Bell]:
         """A bell that rings when this turn is to stop (at once, if it was cancelled before)."""

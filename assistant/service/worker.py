@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from assistant.domain.errors import trace
+from assistant.domain.errors import Unavailable, trace
 from assistant.ports.engine import EngineInfo
 from assistant.ports.queue import Claim, LostClaim, TurnQueue
 from assistant.service.turns import TurnRunner
@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 CLAIM_SECONDS = 1.0
 """One that is told to stop waits for so long at most before it gives its turns back."""
 PAUSE_SECONDS = 0.5
+GIVE_BACK_TRIES = 30
 
 
 class Worker:
@@ -71,18 +72,32 @@ class Worker:
             await self._give_back(claim)
             raise
         except LostClaim:
-            log.warning("turn %s was taken over", claim.turn_id)
+            log.warning("turn %s was taken over, or the store was", claim.turn_id)
+            await self._give_back_cut_off(claim)
+        except Unavailable as error:
+            log.warning("turn %s was cut off by the store: %s", claim.turn_id, trace(error))
+            await self._give_back_cut_off(claim)
         except Exception as error:
             # Nothing is lost: the lease ends, and this worker or another goes on from what was sent.
             log.error("turn %s was cut off by %s", claim.turn_id, trace(error))
 
-    async def _give_back(self, claim: Claim) -> None:
+    async def _give_back(self, claim: Claim, *, cut_off: bool = False) -> bool:
+        """Give a turn back, unless it has ended or another worker has it. Whether the store answered."""
         try:
-            await self._queue.release(claim)
+            await self._queue.release(claim, cut_off=cut_off)
         except LostClaim:
-            pass  # it has ended, or another worker has it
+            pass
         except Exception as error:  # nothing is lost: the lease ends
             log.warning("turn %s could not be given back: %s", claim.turn_id, type(error).__name__)
+            return False
+        return True
+
+    async def _give_back_cut_off(self, claim: Claim) -> None:
+        """Give a turn back when the store is there again, if it is before the lease ends."""
+        for _ in range(GIVE_BACK_TRIES):
+            if await self._give_back(claim, cut_off=True):
+                return
+            await asyncio.sleep(PAUSE_SECONDS)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -11,10 +11,9 @@ from collections.abc import AsyncIterator
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from assistant.ports.conversations import Bell, LogEntry
-from assistant.stores.connection import raise_if_cancelled
+from assistant.stores.connection import STORE_ERRORS, raise_if_cancelled
 
 MOST_ENTRIES = 64
 """A reader further behind than this reads the log instead."""
@@ -64,7 +63,7 @@ class Bells:
         self._bells.setdefault(channel, set()).add(bell)
         try:
             if first:
-                with contextlib.suppress(RedisError, OSError):  # the listener subscribes again when it reconnects
+                with contextlib.suppress(*STORE_ERRORS):  # the listener subscribes again when it reconnects
                     await self._pubsub.subscribe(channel)
             self._wanted.set()
             if self._listener is None:
@@ -74,7 +73,7 @@ class Bells:
             self._bells[channel].discard(bell)
             if not self._bells[channel]:
                 del self._bells[channel]
-                with contextlib.suppress(RedisError, OSError):
+                with contextlib.suppress(*STORE_ERRORS):
                     await self._pubsub.unsubscribe(channel)
 
     async def close(self) -> None:
@@ -91,9 +90,9 @@ class Bells:
                 if not self._pubsub.subscribed:
                     await self._subscribe_again()
                 message = await self._pubsub.get_message(timeout=5.0)
-            except (RedisError, OSError):
+            except STORE_ERRORS:
                 await asyncio.sleep(0.2)
-                with contextlib.suppress(RedisError, OSError):
+                with contextlib.suppress(*STORE_ERRORS):
                     await self._connect_again()
                 continue
             if message is not None and message["type"] in ("message", "subscribe"):

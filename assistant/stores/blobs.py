@@ -132,14 +132,20 @@ class RedisBlobs(BlobStore):
 
     async def set_aside(self, sha256: str) -> str | None:
         name = f"{int(time.time())}-{secrets.token_hex(8)}"
-        with contextlib.suppress(ResponseError):  # there is no such key
-            await self._redis.rename(keys.blob(sha256), keys.aside(sha256, name))
-            return name
-        return None
+        return name if await self._rename(keys.blob(sha256), keys.aside(sha256, name)) else None
 
     async def put_back(self, sha256: str, aside: str) -> None:
-        with contextlib.suppress(ResponseError):
-            await self._redis.rename(keys.aside(sha256, aside), keys.blob(sha256))
+        await self._rename(keys.aside(sha256, aside), keys.blob(sha256))
+
+    async def _rename(self, before: str, after: str) -> bool:
+        """Give a key another name. Whether there was one."""
+        try:
+            await self._redis.rename(before, after)
+        except ResponseError as error:
+            if "no such key" not in str(error):
+                raise
+            return False
+        return True
 
     async def discard(self, sha256: str, aside: str) -> None:
         await self._redis.unlink(keys.aside(sha256, aside))

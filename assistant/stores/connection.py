@@ -33,6 +33,8 @@ matter of time, and not of memory or of errors.
 """
 MOST_NODE_CONNECTIONS = 512
 """To one node of a cluster, whose client does not wait for one of them."""
+STORE_ERRORS = (RedisError, RedisClusterException, OSError)
+"""What a client raises whose server does not answer, or refuses; the second, where no node of a cluster answers."""
 _NO_NOTICES = MaintNotificationsConfig(enabled=False)
 """With them, redis-py gives out connections that are known to be closed: after a restart each would fail once."""
 
@@ -80,7 +82,7 @@ def _reported(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 result = await method(*args, **kwargs)
-        except (RedisError, OSError) as error:
+        except STORE_ERRORS as error:
             raise Unavailable("unavailable", "The store does not answer now. Try again.", retry_after=1.0) from error
         raise_if_cancelled()
         return result
@@ -126,7 +128,7 @@ async def open_client(url: str, *, decode: bool = True) -> Redis:
     try:
         cluster = RedisCluster.from_url(url, max_connections=MOST_NODE_CONNECTIONS, **_options(decode))
         await cluster.initialize()
-    except (RedisClusterException, RedisError, OSError) as error:
+    except STORE_ERRORS as error:
         raise Unavailable("redis_cluster", f"This Redis is part of a cluster that cannot be used: {error}") from error
     return cast("Redis", cluster)
 
@@ -139,7 +141,7 @@ async def check(client: Redis) -> str:
     """
     try:
         info = await client.info("server")
-    except (RedisError, OSError) as error:
+    except STORE_ERRORS as error:
         raise Unavailable("redis_unreachable", f"Redis does not answer: {error}") from error
     version = str(info.get("valkey_version") or info["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < (6, 2):

@@ -3,9 +3,9 @@
 import asyncio
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from assistant.ports.surroundings import Health
+from assistant.stores.connection import STORE_ERRORS
 
 
 class RedisHealth(Health):
@@ -18,6 +18,6 @@ class RedisHealth(Health):
         try:
             async with asyncio.timeout(2.0):
                 await self._redis.ping()
-        except (RedisError, OSError):
+        except STORE_ERRORS:
             return "Redis does not answer"
         return None

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from assistant.clock import rfc3339
 from assistant.domain.events import (
@@ -30,7 +29,7 @@ from assistant.ports.queue import Claim, LostClaim, TurnQueue
 from assistant.ports.surroundings import Clock
 from assistant.stores import keys
 from assistant.stores.bells import Bells
-from assistant.stores.connection import Script, entries, raise_if_cancelled, reporting
+from assistant.stores.connection import STORE_ERRORS, Script, entries, raise_if_cancelled, reporting
 from assistant.stores.jobs import Jobs
 
 _LASTING = (MessageCreated, TurnStarted, ToolCalled, ToolFinished, TurnFinished)
@@ -142,9 +141,9 @@ class RedisQueue(TurnQueue):
         _, following = _unless_lost(await self._finish.run(self._redis, names, arguments))
         await self._jobs.settle(claim.job_id, claim.session_id, following)
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: Claim, *, cut_off: bool = False) -> None:
         names = [keys.live(claim.session_id), self._turn(claim)]
-        _unless_lost(await self._release.run(self._redis, names, [claim.fence]))
+        _unless_lost(await self._release.run(self._redis, names, [claim.fence, int(cut_off)]))
         await self._jobs.settle(claim.job_id, claim.session_id, claim.turn_id)
 
     @asynccontextmanager
@@ -177,7 +176,7 @@ class _CancelBell(Bell):
             try:
                 status, cancel = await self._redis.hmget(self._turn, ["status", "cancel"])
                 marked = status is None or cancel is not None  # a turn that is gone was deleted
-            except (RedisError, OSError):
+            except STORE_ERRORS:
                 marked = False  # the bell rings again when the store is back
             raise_if_cancelled()
             if marked:

@@ -151,7 +151,7 @@ class FakeQueue(TurnQueue):
         self.appends: list[list[Event]] = []
         self.finished: list[tuple[list[Event], TurnStatus]] = []
         self.renewed = 0
-        self.released: list[str] = []
+        self.released: list[tuple[str, bool]] = []
         self.release_error: Exception | None = None
         self.cancel = FakeBell()
         self.claims: asyncio.Queue[Claim | Exception | None] = asyncio.Queue()
@@ -183,10 +183,10 @@ class FakeQueue(TurnQueue):
             await self.before_finish()
         self.finished.append((list(events), status))
 
-    async def release(self, claim: Claim) -> None:
+    async def release(self, claim: Claim, *, cut_off: bool = False) -> None:
         if self.release_error is not None:
             raise self.release_error
-        self.released.append(claim.turn_id)
+        self.released.append((claim.turn_id, cut_off))
 
     def watch_cancel(self, claim: Claim) -> AbstractAsyncContextManager[Bell]:
         return self._watching()

@@ -257,6 +257,22 @@ async def test_a_turn_that_is_given_back_goes_on_at_once_however_often(stores: S
     assert len(await ends(stores, session)) == 1
 
 
+async def test_a_turn_that_is_cut_off_again_and_again_uses_its_attempts_up(
+    stores: Stores, patient: RedisQueue, client: Redis
+) -> None:
+    session, [turn] = await session_with(stores, "c-1")
+    for failures in range(MOST_ATTEMPTS + 1):
+        claim = await claimed(patient)
+        assert (claim.turn_id, claim.attempt, claim.failures) == (turn, failures + 1, failures)
+        await patient.release(claim, cut_off=True)
+    await client.hset(keys.turn(session, turn), "run", "another server")
+    claim = await claimed(patient)
+    await client.hset(keys.turn(session, turn), "run", "another server")
+    await patient.release(claim, cut_off=True)
+    again = await claimed(patient)
+    assert (again.failures, (await started(stores, session))[-1]) == (claim.failures, (again.attempt, True))
+
+
 async def test_who_gave_a_turn_back_can_write_no_more(stores: Stores, patient: RedisQueue, client: Redis) -> None:
     session, [turn] = await session_with(stores, "c-1")
     before = await claimed(patient)

@@ -118,7 +118,7 @@ async def test_it_stops_its_turns_and_gives_them_back_when_it_stops(
         with pytest.raises(asyncio.CancelledError):
             await task
         assert sorted(runner.stopped) == ["t_1", "t_2"]
-        assert sorted(queue.released) == ([] if error else ["t_1", "t_2"])
+        assert sorted(queue.released) == ([] if error else [("t_1", False), ("t_2", False)])
 
 
 async def test_a_turn_that_comes_while_it_stops_is_given_back(
@@ -133,7 +133,31 @@ async def test_a_turn_that_comes_while_it_stops_is_given_back(
         queue.claims.put_nowait(claim())
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert (queue.released, runner.begun) == (["t_1"], [])
+    assert (queue.released, runner.begun) == ([("t_1", False)], [])
+
+
+@pytest.mark.parametrize("error", [LostClaim(), Unavailable("unavailable", "Redis is away.")])
+async def test_what_the_store_cut_off_is_given_back_when_it_is_there_again(
+    queue: FakeQueue, runner: Runner, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "PAUSE_SECONDS", 0.001)
+    runner.error = error
+    queue.release_error = Unavailable("unavailable", "Redis is away.")
+    queue.claims.put_nowait(claim())
+    async with working(queue, runner):
+        await until(lambda: runner.begun == ["t_1"])
+        queue.release_error = None
+        await until(lambda: queue.released == [("t_1", True)])
+
+
+async def test_what_a_bug_cut_off_waits_for_its_lease(queue: FakeQueue, runner: Runner) -> None:
+    """Nobody could say how often it would be tried in a second."""
+    runner.error = RuntimeError("a bug")
+    for _ in range(2):
+        queue.claims.put_nowait(claim())
+    async with working(queue, runner, slots=1):
+        await until(lambda: len(runner.begun) == 2)
+    assert queue.released == []
 
 
 async def test_what_has_ended_is_not_given_back(queue: FakeQueue, runner: Runner) -> None:
