@@ -289,6 +289,20 @@ async def test_a_store_that_forgot_the_live_text_says_that_it_begins_again(store
     await client.aclose()
 
 
+async def test_numbers_go_on_above_all_that_another_server_may_have_given(stores: Stores, url: str) -> None:
+    """A replica that takes over may lack the last events, which clients have seen already."""
+    session, _ = await stores.conversations.create(OWNER)
+    await stores.conversations.submit(OWNER, session, submission())
+    claim = await claimed(stores)
+    await stores.queue.finish(claim, reply(claim, "done"), "completed")
+    seen = (await stores.conversations.head(OWNER, session)).seq
+    client = connect(url)
+    await client.hset(keys.meta(session), mapping={"run": "another server", "seq": seen - 2})
+    await client.aclose()
+    await stores.conversations.submit(OWNER, session, submission(key="c-2"))
+    assert (await stores.conversations.head(OWNER, session)).seq > seen
+
+
 class _impatient:
     """A queue whose leases are short."""
 

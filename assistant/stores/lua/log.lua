@@ -1,17 +1,17 @@
 -- What every script that appends begins with: how an event gets its place in the log of its session.
 --
--- Live events are not written to disk. When the server is another than at the last event and a turn was running, some of
--- them may be gone, and with them the numbers that clients have seen: numbers then go on well above those.
+-- Live events are not written to disk, and a replica may not have had the last of the others when it took over. When the
+-- server is another than at the last event, numbers that clients have seen may be gone: they then go on well above those.
 
 local LIVE_SECONDS = 3600
 
 local function server_run() return redis.call('INFO', 'server'):match('run_id:(%w+)') end
 
 local function open_log(meta, session_id, at, bell)
-  local epoch, seq, run, active = unpack(redis.call('HMGET', meta, 'epoch', 'seq', 'run', 'active'))
+  local epoch, seq, run = unpack(redis.call('HMGET', meta, 'epoch', 'seq', 'run'))
   local now = server_run()
   if run ~= now then
-    if run and active and active ~= '' then seq = seq + 1000000 end
+    if run then seq = seq + 1000000 end
     redis.call('HSET', meta, 'run', now, 'seq', seq)
   end
   local log = {run = now}
