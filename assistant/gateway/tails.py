@@ -7,17 +7,20 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import random
 from collections.abc import Awaitable, Callable, Iterator
 
 from websockets.exceptions import ConnectionClosed
 
 from assistant.domain.errors import NotFound, Unavailable
 from assistant.gateway.wire import SessionDeleted, SessionSnapshot
-from assistant.ports.conversations import ConversationStore, LogEntry
+from assistant.ports.conversations import Bell, ConversationStore, LogEntry
 
 log = logging.getLogger(__name__)
 FIRST_READ, MOST_READ = 2, 64
 """Events that are read at once: few at first, for each may be long; then as many as may make up ``READ_CHARACTERS``."""
+AGAIN_SECONDS = (3.0, 6.0)
+"""After so long the log is looked at again that could not be read; not by all tails at the same moment."""
 READ_CHARACTERS = 64 * 1024
 """What is held for a client that reads slowly."""
 
@@ -84,15 +87,19 @@ class Tails:
             async with self._ack_first:
                 await self._send(snapshot.to_json())
         async with self._conversations.watch(session_id) as bell:
+            away = False
             while True:
-                fresh = await bell.wait()
+                fresh = await _rung(bell, random.uniform(*AGAIN_SECONDS) if away else None)  # noqa: S311
+                away = False
                 try:
                     if continues(after, fresh):
                         after = await self._send_entries(after, fresh)
                     else:
                         after = await self._catch_up(session_id, after)
-                except Unavailable:  # the bell rings when the store is back
+                except Unavailable:
+                    # The bell rings when the store is back, but not where only a node of a cluster was away.
                     log.warning("the store does not answer: a tail waits")
+                    away = True
                 except NotFound:
                     await self._say_deleted(session_id)
                     return
@@ -124,6 +131,15 @@ class Tails:
                     await self._send(entry.json)
                     after = entry.seq
         return after
+
+
+async def _rung(bell: Bell, most_seconds: float | None) -> list[LogEntry]:
+    """What came with the next ring, or nothing after some time."""
+    try:
+        async with asyncio.timeout(most_seconds):
+            return await bell.wait()
+    except TimeoutError:
+        return []
 
 
 def continues(after: int, entries: list[LogEntry]) -> bool:

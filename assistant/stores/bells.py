@@ -102,7 +102,12 @@ class Bells:
                     bell.ring(entry)
 
     async def _connect_again(self) -> None:
-        """Of a cluster, the node that was listened to may be gone for good: another is chosen."""
+        """Of a cluster, the node that was listened to may be gone for good: another is chosen.
+
+        Its client learns that from a command to the node, which a subscription is not for it.
+        """
+        for channel in list(self._bells)[:1]:
+            await self._redis.pttl(channel)
         before, self._pubsub = self._pubsub, self._redis.pubsub()
         await before.aclose()  # type: ignore[no-untyped-call]
         await self._subscribe_again()

@@ -14,9 +14,12 @@ from importlib.resources import files
 from typing import Any, TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterPipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from assistant.domain.errors import Unavailable
@@ -115,6 +118,27 @@ def _options(decode: bool) -> dict[str, Any]:
     }
 
 
+class _ClusterPipeline(ClusterPipeline):
+    """After one that got no answer the client asks anew which nodes there are, as it does after a single command.
+
+    Otherwise whoever sends pipelines alone would not learn that a node is gone for good.
+    """
+
+    async def execute(self, raise_on_error: bool = True, allow_redirections: bool = True) -> list[Any]:
+        try:
+            return await super().execute(raise_on_error, allow_redirections)
+        except (RedisConnectionError, RedisTimeoutError, OSError):
+            self.cluster_client._initialize = True
+            raise
+
+
+class _Cluster(RedisCluster):
+    """A client of a cluster whose pipelines learn of a failover."""
+
+    def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> ClusterPipeline:
+        return _ClusterPipeline(self, transaction)  # type: ignore[abstract]  # redis-py makes ClusterPipeline itself
+
+
 async def open_client(url: str, *, decode: bool = True) -> Redis:
     """A client that has found a server: of its whole cluster, where it is a node of one. Raises as ``check`` does.
 
@@ -126,7 +150,7 @@ async def open_client(url: str, *, decode: bool = True) -> Redis:
         return client
     await client.aclose()
     try:
-        cluster = RedisCluster.from_url(url, max_connections=MOST_NODE_CONNECTIONS, **_options(decode))
+        cluster = _Cluster.from_url(url, max_connections=MOST_NODE_CONNECTIONS, **_options(decode))
         await cluster.initialize()
     except STORE_ERRORS as error:
         raise Unavailable("redis_cluster", f"This Redis is part of a cluster that cannot be used: {error}") from error

@@ -24,6 +24,7 @@ from assistant.domain.errors import Unavailable
 from assistant.domain.limits import UNLIMITED, Allowance, Allowances, Standing, exhausted
 from assistant.gateway import live as live_module
 from assistant.gateway import peer as peer_module
+from assistant.gateway import tails as tails_module
 from assistant.gateway.addresses import Addresses
 from assistant.gateway.assets import Assets
 from assistant.gateway.auth import Authenticator
@@ -393,6 +394,19 @@ async def test_a_store_that_is_away_is_said_and_the_socket_stays(gateway: Gatewa
         gateway.conversations.error = None
         gateway.conversations.add(session_id, event(2))
         assert [(await client.receive())["seq"] for _ in range(2)] == [1, 2]
+
+
+async def test_what_could_not_be_read_is_looked_at_again_though_no_bell_rings(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tails_module, "AGAIN_SECONDS", (0.02, 0.03))
+    async with gateway.client() as client:
+        session_id = (await client.command("session.open"))["session_id"]
+        gateway.conversations.error = AWAY
+        gateway.conversations.add(session_id, event(1))
+        await asyncio.sleep(0.05)
+        gateway.conversations.error = None
+        assert (await client.receive())["seq"] == 1
 
 
 async def test_a_tail_that_breaks_does_not_leave_its_client_waiting(gateway: Gateway) -> None:
