@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 CLIENTS = 6
 LONGEST_SILENCE = 10.0
 """Of a turn that goes on, in seconds; one whose worker went without a word is silent for its lease, 15 s."""
-WORKER = ("worker", "--engine", "scripted", "--scripted-delay-ms", "60")
+WORKER = ("worker", "--engine", "scripted", "--scripted-delay-ms", "30")
 
 
 class Balancer:
@@ -129,7 +129,8 @@ async def test_a_rolling_restart_loses_nothing_repeats_nothing_and_waits_for_no_
     def gateway() -> Server:
         return start("gateway", *shared)
 
-    workers, gateways = [worker(), worker()], [gateway(), gateway()]
+    started = await asyncio.gather(*map(asyncio.to_thread, (worker, worker, gateway, gateway)))
+    workers, gateways = started[:2], started[2:]
     balancer, over = Balancer(), asyncio.Event()
     balancer.ports = [server.port for server in gateways]
     talks = [Talk(f"client {number}") for number in range(CLIENTS)]
