@@ -65,6 +65,9 @@ class BlobStore(Protocol):
     async def get(self, sha256: str) -> bytes | None:
         """The bytes, or None."""
 
+    async def exists(self, sha256: str) -> bool:
+        """Whether ``get`` would give bytes, without reading them. As there, what is asked for is kept on."""
+
     async def set_aside(self, sha256: str) -> str | None:
         """Take the bytes from their place, so that ``put`` keeps new ones. What they are called now; None: there are
         none."""

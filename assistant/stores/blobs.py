@@ -35,6 +35,9 @@ class FolderBlobs(BlobStore):
     async def get(self, sha256: str) -> bytes | None:
         return await asyncio.to_thread(self._read, self._path(sha256))
 
+    async def exists(self, sha256: str) -> bool:
+        return await asyncio.to_thread(self._path(sha256).exists)
+
     async def set_aside(self, sha256: str) -> str | None:
         name = f"{sha256}{_ASIDE}{secrets.token_hex(8)}"
         return name if await asyncio.to_thread(self._move, self._path(sha256), name) else None
@@ -129,6 +132,9 @@ class RedisBlobs(BlobStore):
     async def get(self, sha256: str) -> bytes | None:
         found = await self._redis.getex(keys.blob(sha256), ex=self._ttl)
         return found if isinstance(found, bytes) else None
+
+    async def exists(self, sha256: str) -> bool:
+        return bool(await self._redis.expire(keys.blob(sha256), self._ttl))
 
     async def set_aside(self, sha256: str) -> str | None:
         name = f"{int(time.time())}-{secrets.token_hex(8)}"

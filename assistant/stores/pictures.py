@@ -10,9 +10,9 @@ they are put back, or it finds none in their place, and keeps its own.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
@@ -28,7 +28,8 @@ UPLOAD_SECONDS = 3600
 ENDED = 0
 """Written in the place of the time for a use that has ended."""
 ASIDE_SECONDS = 0.1
-"""Bytes that are looked for may be aside for a moment."""
+"""Bytes that are not found are looked for again after so long: they may have been aside."""
+Found = TypeVar("Found", bytes | None, bool)
 
 
 @reporting
@@ -106,10 +107,10 @@ class RedisPictures(PictureStore):
             return None
         try:
             picture = await self.get(owner, str(image_id))
-            await self.data(picture)  # an index without its bytes must not keep them from being sent again
         except NotFound:
             return None
-        return picture
+        # An index without its bytes must not keep them from being sent again.
+        return picture if await self._look(self._blobs.exists, picture.sha256) else None
 
     async def get(self, owner: str, image_id: str) -> StoredPicture:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -130,13 +131,19 @@ class RedisPictures(PictureStore):
         )
 
     async def data(self, picture: StoredPicture) -> bytes:
-        found = await self._blobs.get(picture.sha256)
-        if found is None:
-            await asyncio.sleep(ASIDE_SECONDS)
-            found = await self._blobs.get(picture.sha256)
+        found = await self._look(self._blobs.get, picture.sha256)
         if found is None:
             raise NotFound("image_gone", "The bytes of this picture are gone. Send it again.")
-        await self._redis.expire(keys.users(picture.sha256), self._ttl * 2)
+        return found
+
+    async def _look(self, look: Callable[[str], Awaitable[Found]], sha256: str) -> Found:
+        """Look for bytes, which may be aside for a moment; where they are, who uses them is kept as long as they."""
+        found = await look(sha256)
+        if not found:
+            await asyncio.sleep(ASIDE_SECONDS)
+            found = await look(sha256)
+        if found:
+            await self._redis.expire(keys.users(sha256), self._ttl * 2)
         return found
 
     async def use(self, owner: str, session_id: str, image_ids: Sequence[str]) -> list[StoredPicture]:

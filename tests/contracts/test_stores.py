@@ -645,6 +645,22 @@ async def test_use_keeps_a_picture(url: str, blob_folder: Path | None) -> None:
         await client.aclose()
 
 
+async def test_a_known_picture_is_found_without_reading_it(
+    url: str, blob_folder: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _empty(url, blob_folder) as stores:
+        blobs = stores.pictures._blobs
+        assert not await blobs.exists("a" * 64)
+        await stores.pictures.add(OWNER, photo("1"), b"bytes")
+        assert await blobs.exists("a" * 64)
+
+        async def no_reading(_: str) -> None:
+            raise AssertionError("nobody asked for the bytes")
+
+        monkeypatch.setattr(blobs, "get", no_reading)
+        assert await stores.pictures.find(OWNER, photo().source_sha256) == photo("1")
+
+
 async def test_a_picture_whose_bytes_are_gone_may_be_sent_again(url: str, blob_folder: Path | None) -> None:
     async with _empty(url, blob_folder) as stores:
         await stores.pictures.add(OWNER, photo("1"), b"bytes")
