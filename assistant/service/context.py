@@ -1,7 +1,8 @@
 """What of a conversation fits the model's context: the system prompt, the newest turns, and their pictures.
 
 What no longer fits is summed up once, by the model; the next turns begin after it. More than has to go is
-cut then, so that this is seldom, and prompts between begin alike, which an engine need not read again.
+cut then, so that this is seldom, and prompts between begin alike, which an engine need not read again. Pictures are
+read when it is known which of them stay.
 """
 
 import asyncio
@@ -9,9 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from assistant.budget import prompt_budget, surely_fits, too_long
+from assistant.budget import prompt_budget, surely_fits
 from assistant.domain.errors import EngineError, NotFound
-from assistant.domain.messages import Message
+from assistant.domain.messages import ImagePart, Message
 from assistant.domain.prompts import Prompt
 from assistant.domain.summaries import Summary
 from assistant.domain.turns import TurnOptions
@@ -19,6 +20,7 @@ from assistant.ports.conversations import ConversationStore
 from assistant.ports.engine import Engine, EngineMessage, EnginePicture, EngineRequest, Token
 from assistant.ports.pictures import PictureStore
 from assistant.ports.queue import Claim
+from assistant.service.lengths import Lengths
 from assistant.service.submissions import MOST_PICTURES
 
 SUMMARY = TurnOptions(max_tokens=120, temperature=0)
@@ -69,33 +71,34 @@ class Contexts:
             NotFound: a picture of the last message is gone.
         """
         budget = prompt_budget(self._engine, claim.options)
-        turns = await self._turns(claim.owner, history)
-        whole = [EngineMessage("system", self._system), *turns]
-        if surely_fits(whole, budget) or await self._length(whole) <= budget:
-            return Context(tuple(whole))
+        turns = [_without_bytes(message) for message in history]
+        if surely_fits([EngineMessage("system", self._system), *turns], budget):
+            return await self._context(claim.owner, history, 0, None)
+        lengths = Lengths(self._engine, turns)
+        if await asyncio.to_thread(lengths.fits, self._system, 0, budget):
+            return await self._context(claim.owner, history, 0, None)
         summary = await self._conversations.summary(claim.session_id)
         after = _after(summary, history)
-        if after:
-            shorter = [self._head(summary), *turns[after:]]
-            if await self._length(shorter) <= budget:
-                return Context(tuple(shorter), _notes(after, summary))
-        cut = await asyncio.to_thread(fit, self._engine, [whole[0], *turns[after:]], budget) + after
+        if after and await asyncio.to_thread(lengths.fits, self._head(summary), after, budget):
+            return await self._context(claim.owner, history, after, summary)
+        cut = await asyncio.to_thread(lengths.cut, self._system, after, budget)
         if cut > after:
             await tell()
             summary = await self._sum_up(claim, history, after, cut, summary)
-        kept = [self._head(summary), *turns[cut:]]
-        if summary and await self._length(kept) > budget:  # the last turn leaves no room for it
-            summary, kept = None, [whole[0], *turns[cut:]]
-        return Context(tuple(kept), _notes(cut, summary))
+        if summary and not await asyncio.to_thread(lengths.fits, self._head(summary), cut, budget):
+            summary = None  # the last turn leaves no room for it
+        return await self._context(claim.owner, history, cut, summary)
 
-    async def _turns(self, owner: str, history: Sequence[Message]) -> list[EngineMessage]:
-        keep = [image_id for message in history for image_id in message.image_ids][-MOST_PICTURES:]
-        turns = []
-        for message in history:
-            wanted = [name for name in message.image_ids if name in keep]
+    async def _context(self, owner: str, history: Sequence[Message], start: int, summary: Summary | None) -> Context:
+        """What is kept of the history, from ``start`` on, with its pictures."""
+        kept = history[start:]
+        names = [image_id for message in kept for image_id in message.image_ids][-MOST_PICTURES:]
+        prompt = [EngineMessage("system", self._head(summary))]
+        for message in kept:
+            wanted = [name for name in message.image_ids if name in names]
             loaded = await self._load(owner, wanted, must=message is history[-1])
-            turns.append(EngineMessage(message.role, message.text, loaded))
-        return turns
+            prompt.append(EngineMessage(message.role, message.text, loaded))
+        return Context(tuple(prompt), _notes(start, summary))
 
     async def _load(self, owner: str, names: list[str], *, must: bool) -> tuple[EnginePicture, ...]:
         loaded = []
@@ -107,13 +110,10 @@ class Contexts:
                     raise
         return tuple(loaded)
 
-    async def _length(self, messages: Sequence[EngineMessage]) -> int:
-        return await asyncio.to_thread(self._engine.count_tokens, messages)
-
-    def _head(self, summary: Summary | None) -> EngineMessage:
+    def _head(self, summary: Summary | None) -> str:
         if summary is None:
-            return EngineMessage("system", self._system)
-        return EngineMessage("system", f"{self._system}\n\nEarlier in this conversation: {summary.text}")
+            return self._system
+        return f"{self._system}\n\nEarlier in this conversation: {summary.text}"
 
     async def _sum_up(
         self, claim: Claim, history: Sequence[Message], after: int, cut: int, before: Summary | None
@@ -133,8 +133,10 @@ class Contexts:
 
     async def _ask(self, text: str, owner: str) -> str:
         budget = prompt_budget(self._engine, SUMMARY)
-        while await self._length(asked := [EngineMessage("user", self._earlier.render(text=text))]) > budget:
+        asked = [EngineMessage("user", self._earlier.render(text=text))]
+        while not surely_fits(asked, budget) and await asyncio.to_thread(self._engine.count_tokens, asked) > budget:
             text = text[len(text) // 4 + 1 :]  # the newest of it matters most
+            asked = [EngineMessage("user", self._earlier.render(text=text))]
         said = ""
         async with aclosing(self._engine.generate(EngineRequest(tuple(asked), SUMMARY, owner=owner))) as stream:
             async for event in stream:
@@ -142,23 +144,11 @@ class Contexts:
         return said.strip()
 
 
-def fit(engine: Engine, messages: Sequence[EngineMessage], budget: int) -> int:
-    """How many of the oldest messages after the system prompt go, so that the rest takes half of the budget.
-
-    Whole turns go, a question with its answer; the last stays, also where it takes more than half.
-
-    Raises:
-        EngineError: ``prompt_too_long``, with the numbers.
-    """
-    system, turns = messages[0], list(messages[1:])
-    left = len(turns)
-    while (length := engine.count_tokens([system, *turns])) > budget // 2 and len(turns) > 1:
-        # Whatever precedes the next question goes with it.
-        following = next((i for i, turn in enumerate(turns[1:], 1) if turn.role == "user"), len(turns) - 1)
-        turns = turns[following:]
-    if length > budget:
-        raise too_long(length, budget)
-    return left - len(turns)
+def _without_bytes(message: Message) -> EngineMessage:
+    """A message as it can be counted before its pictures are read."""
+    pictures = (part for part in message.parts if isinstance(part, ImagePart))
+    unread = (EnginePicture(part.image_id, "", b"", part.width, part.height) for part in pictures)
+    return EngineMessage(message.role, message.text, tuple(unread))
 
 
 def _after(summary: Summary | None, history: Sequence[Message]) -> int:

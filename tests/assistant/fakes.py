@@ -76,6 +76,7 @@ class FakeEngine(Engine):
 
     Attributes:
         requests: what was asked.
+        counted: the texts whose tokens were counted.
         closed: how many streams were closed or came to their end.
     """
 
@@ -83,11 +84,13 @@ class FakeEngine(Engine):
         self.info = info_ or info()
         self.script = list(script)
         self.requests: list[EngineRequest] = []
+        self.counted: list[str] = []
         self.looked_at: list[str] = []
         self.forgotten: list[str] = []
         self.closed = 0
 
     def count_tokens(self, messages: Sequence[EngineMessage]) -> int:
+        self.counted += [message.text for message in messages]
         return sum(len(message.text.split()) for message in messages)
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineEvent]:

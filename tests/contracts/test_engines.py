@@ -157,6 +157,19 @@ async def test_tokens_are_counted(engine: Engine) -> None:
     assert 0 < short < long
 
 
+async def test_a_message_adds_as_many_tokens_wherever_it_stands(engine: Engine) -> None:
+    nothing = EngineMessage("system", "")
+    said = [
+        EngineMessage("system", "You are kind.\n"),
+        EngineMessage("user", " What is this?", (picture(),)),
+        EngineMessage("assistant", "A cat. 🐈\n\n"),
+        EngineMessage("user", "\tWhat does it do?"),
+    ]
+    empty = engine.count_tokens([nothing])
+    adds = [engine.count_tokens([nothing, message]) - empty for message in said[1:]]
+    assert engine.count_tokens(said) == engine.count_tokens(said[:1]) + sum(adds)
+
+
 async def test_a_picture_is_looked_at_once_and_taught_with_what_was_made_of_it(engine: Engine) -> None:
     style = await engine.look_at(picture())
     assert style == await engine.look_at(picture())

@@ -1,13 +1,10 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from assistant.domain.errors import EngineError, NotFound
 from assistant.domain.messages import Message
 from assistant.domain.prompts import Prompt
 from assistant.domain.turns import TurnOptions
-from assistant.ports.engine import EngineMessage
-from assistant.service.context import SUMMARY, Context, Contexts, fit, load_picture
+from assistant.service.context import SUMMARY, Context, Contexts, load_picture
 from assistant.service.submissions import MOST_PICTURES
 from tests.assistant.fakes import (
     OWNER,
@@ -22,55 +19,7 @@ from tests.assistant.fakes import (
     words,
 )
 
-ENGINE = FakeEngine()
-SYSTEM = EngineMessage("system", "be kind")
 EARLIER = Prompt("earlier", 1, frozenset({"text"}), "Sum up:\n$text")
-
-
-def turns(*lengths: int) -> list[EngineMessage]:
-    """User and assistant in turn, each with so many words."""
-    return [
-        EngineMessage("assistant" if index % 2 else "user", " ".join([f"w{index}"] * length))
-        for index, length in enumerate(lengths)
-    ]
-
-
-def test_the_oldest_turns_go_whole_until_half_is_free() -> None:
-    """Never a question without its answer, nor an answer without its question."""
-    messages = [SYSTEM, *turns(5, 5, 5, 5, 5)]
-    assert fit(ENGINE, messages, 54) == 0
-    assert fit(ENGINE, messages, 34) == 2
-    assert fit(ENGINE, messages, 26) == 4
-
-
-def test_questions_without_an_answer_go_one_by_one() -> None:
-    messages = [SYSTEM, *[EngineMessage("user", "a b c") for _ in range(3)]]
-    assert fit(ENGINE, messages, 16) == 1
-
-
-def test_the_last_message_may_take_more_than_half() -> None:
-    assert fit(ENGINE, [SYSTEM, *turns(5, 5, 10)], 12) == 2
-
-
-def test_a_message_that_alone_is_too_long_says_the_numbers() -> None:
-    with pytest.raises(EngineError, match="has 12 tokens; this model takes 11") as refused:
-        fit(ENGINE, [SYSTEM, *turns(5, 5, 10)], 11)
-    assert refused.value.code == "prompt_too_long"
-
-
-@given(st.lists(st.integers(1, 6), max_size=8), st.integers(1, 6), st.integers(0, 60))
-def test_what_is_left_is_the_newest(lengths: list[int], last: int, budget: int) -> None:
-    history = turns(*lengths[: len(lengths) // 2 * 2], last)
-    messages = [SYSTEM, *history]
-    if 2 + last > budget:
-        with pytest.raises(EngineError):
-            fit(ENGINE, messages, budget)
-        return
-    gone = fit(ENGINE, messages, budget)
-    kept = [SYSTEM, *history[gone:]]
-    assert kept[1].role == "user"
-    assert ENGINE.count_tokens(kept) <= (budget if len(kept) == 2 else budget // 2)
-    assert gone == 0 or ENGINE.count_tokens([SYSTEM, *history[gone - 2 :]]) > budget // 2
 
 
 class House:
@@ -207,3 +156,20 @@ async def test_a_picture_of_another_owner_is_not_loaded() -> None:
 async def test_an_old_picture_that_is_gone_does_not_end_the_conversation() -> None:
     made = await House().of([question("look", "i_gone"), answer(), question("and now?", turn=2)])
     assert made.prompt[-1].text == "and now?"
+
+
+async def test_pictures_of_messages_that_are_left_out_are_not_loaded() -> None:
+    store = FakePictures("i_1", "i_2", "i_3")
+    history = [question("old " * 40, "i_1"), answer(), question("and this? " * 9, "i_2", turn=2), answer(turn=2)]
+    made = await House(*words("Much."), end(), pictures=store).of([*history, question("and this?", "i_3", turn=3)])
+    assert [p.image_id for message in made.prompt for p in message.pictures] == ["i_2", "i_3"] == store.loaded
+
+
+async def test_each_message_is_counted_once() -> None:
+    house = House(*words("They greeted."), end())
+    for many in (6, 9):
+        house.engine.counted.clear()
+        await house.of(talk(many))
+        counted = [house.engine.counted.count(message.text) for message in talk(many)]
+        assert max(counted) == counted[-1] == 1
+    assert len(house.conversations.summaries) == 2
