@@ -151,7 +151,8 @@ class Session:
 
         Args:
             images: ids that ``Client.upload`` gave.
-            parent: id of the message to go on after, ``root`` to begin anew; else where the conversation is.
+            parent: id of the message to go on after, also of an answer on its way (``domain.turns.answer_id``), or
+                ``root`` to begin anew; else where the conversation is.
             options: ``max_tokens``, ``temperature``, ``top_p``, ``seed``.
 
         Raises:

@@ -100,7 +100,8 @@ class ConversationStore(Protocol):
             turn_id: of the turn, where it has a name already; see ``new_turn_id``.
 
         Raises:
-            NotFound: no such session of this owner.
+            NotFound: no such session of this owner, or no such message in it as is to be followed or answered again.
+                An answer may be followed as soon as its turn is accepted, whatever becomes of it.
             Conflict: the client message id was used for another content.
             LimitReached: too many turns of this session wait already.
         """

@@ -38,7 +38,7 @@ ERRORS: dict[str, str] = {
     "memory_text_missing": "Say what the picture shows.",
     "memory_text_too_long": "Say it in at most 200 characters.",
     "message_empty": "Send a text, a picture or a tool.",
-    "message_not_found": "Name a message of this session, by the id in its event.",
+    "message_not_found": "Name a message of this session by the id in its event, or an answer on its way (Branches).",
     "number_too_long": "Write numbers in at most 40 characters.",
     "picture_quota": "Delete sessions with pictures that are no longer needed, or send a smaller picture.",
     "pixels_beyond_limit": "Send a smaller picture: waiting does not help.",

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from assistant.domain.errors import AssistantError, InvalidRequest, LimitReached, NotFound, Unavailable
-from assistant.domain.messages import ImagePart, Message, ToolCallPart
-from assistant.domain.turns import ROOT, Submission, TurnOptions, new_turn_id, question_id
+from assistant.domain.errors import AssistantError, InvalidRequest, LimitReached, Unavailable
+from assistant.domain.messages import ImagePart, ToolCallPart
+from assistant.domain.turns import Submission, TurnOptions, new_turn_id, question_id
 from assistant.ports.conversations import Accepted, ConversationStore
 from assistant.ports.pictures import PictureStore
 from assistant.ports.tools import Tool
@@ -39,7 +39,7 @@ class Submissions:
         options: TurnOptions,
         parent: str | None = None,
     ) -> Accepted:
-        """Queue a turn; after ``parent``, or where the conversation is.
+        """Queue a turn; after ``parent``, which may be an answer that is on its way, or where the conversation is.
 
         Raises:
             InvalidRequest: nothing was said, or the tool is unknown or called wrongly.
@@ -56,8 +56,6 @@ class Submissions:
         if call is not None:
             tool_called = self._tools[call.name]
             tool_called.check(tool_called.arguments.model_validate(call.arguments), pictured=bool(image_ids))
-        if parent is not None and parent != ROOT:
-            await self._message(owner, session_id, parent)
         if image_ids:
             await self._conversations.head(owner, session_id)  # before its pictures become part of it
         stored = await self._pictures.use(owner, session_id, image_ids)
@@ -98,18 +96,9 @@ class Submissions:
             LimitReached: too many turns wait, or nothing is left of what the owner is allowed.
             Conflict: the client message id stands for something else.
         """
-        question = await self._message(owner, session_id, question_id(message_id))
-        submission = Submission(
-            client_message_id=client_message_id, text="", options=options, regenerates=question.message_id
-        )
+        question = question_id(message_id)
+        submission = Submission(client_message_id=client_message_id, text="", options=options, regenerates=question)
         return await self._within_limits(owner, session_id, submission)
-
-    async def _message(self, owner: str, session_id: str, message_id: str) -> Message:
-        await self._conversations.head(owner, session_id)
-        for message in await self._conversations.messages(session_id):
-            if message.message_id == message_id:
-                return message
-        raise NotFound("message_not_found", "There is no such message in this conversation.")
 
     def _call(self, text: str, tool: ToolCallPart | None) -> ToolCallPart | None:
         if tool is None:

@@ -38,6 +38,9 @@ SLACK_SECONDS = 86400
 """A conversation outlives its last message by its answer; its place in the list, by this."""
 SESSION_NOT_FOUND = NotFound("session_not_found", "There is no such conversation. Open a new one.")
 TURN_NOT_FOUND = NotFound("turn_not_found", "There is no such turn in this conversation.")
+MESSAGE_NOT_FOUND = NotFound(
+    "message_not_found", "There is no such message in this conversation. Name one by the id that its event has."
+)
 
 
 @reporting
@@ -94,6 +97,7 @@ class RedisConversations(ConversationStore):
                 keys.idem(session_id),
                 keys.pending(session_id),
                 keys.turn(session_id, turn_id),
+                keys.named(session_id),
             ],
             [
                 owner,
@@ -179,7 +183,7 @@ class RedisConversations(ConversationStore):
             raise SESSION_NOT_FOUND
 
     async def delete(self, owner: str, session_id: str) -> Dropped:
-        names = [part(session_id) for part in (keys.meta, keys.events, keys.live, keys.idem, keys.pending)]
+        names = [part(session_id) for part in (keys.meta, keys.events, keys.live, keys.idem, keys.pending, keys.named)]
         prefixes = [keys.turn(session_id, ""), keys.cancel(session_id, "")]
         answer = await self._delete.run(self._redis, names, [owner, *prefixes, keys.bell(session_id)])
         if answer == ["not_found"]:
@@ -288,6 +292,8 @@ def _accepted(answer: list[str]) -> tuple[Accepted, str]:
                 "client_message_id_reused",
                 "This client_message_id was used for another message. Send a new message under a new id.",
             )
+        case ["no_message"]:
+            raise MESSAGE_NOT_FOUND
         case ["busy"]:
             raise LimitReached(
                 "too_many_turns",

@@ -11,6 +11,7 @@ va:{c:ID}:live           stream  deltas and progress, ids from the same count; i
                                  after the last
 va:{c:ID}:idem           hash    client message id -> body hash, turn id, message id
 va:{c:ID}:pending        list    turns that wait for the active one
+va:{c:ID}:named          set     ids of messages and of answers, also of those that are on their way
 va:{c:ID}:turn:TURN      hash    status, fence (claims), attempts (those that were not given back),
                                  options, message, cancel
 va:{o:OWNER}:sessions    zset    conversations with a message, by the time of the last (microseconds)
@@ -67,6 +68,10 @@ def idem(session_id: str) -> str:
 
 def pending(session_id: str) -> str:
     return f"va:{{c:{session_id}}}:pending"
+
+
+def named(session_id: str) -> str:
+    return f"va:{{c:{session_id}}}:named"
 
 
 def turn(session_id: str, turn_id: str) -> str:

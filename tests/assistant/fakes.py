@@ -16,7 +16,7 @@ from assistant.domain.memories import Memory
 from assistant.domain.messages import ImagePart, Message, Part, TextPart, ToolCallPart
 from assistant.domain.sessions import SessionInfo, SessionPage
 from assistant.domain.summaries import Summary
-from assistant.domain.turns import Submission, TurnOptions
+from assistant.domain.turns import ROOT, Submission, TurnOptions
 from assistant.ports.conversations import (
     Accepted,
     Bell,
@@ -277,6 +277,9 @@ class FakeConversations(ConversationStore):
     ) -> Accepted:
         if (before := await self.accepted(owner, session_id, submission)) is not None:
             return before
+        said = {message.message_id for message in self.said}
+        if {submission.parent, submission.regenerates} - said - {None, ROOT}:
+            raise NotFound("message_not_found", "There is no such message in this conversation.")
         self.submitted.append(submission)
         self.turn_ids.append(turn_id)
         turn_id = f"t_{len(self.submitted)}"

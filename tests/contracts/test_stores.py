@@ -1118,6 +1118,36 @@ async def test_a_message_may_follow_any_other_or_none(stores: Stores) -> None:
     assert await said_in(stores, session) == ["uno"]
 
 
+async def test_a_message_may_name_an_answer_that_is_on_its_way_or_never_comes(stores: Stores) -> None:
+    session = await started(stores, "one")
+    waiting = await stores.conversations.submit(OWNER, session, submission("two", key="c-2", parent="root"))
+    running = await claimed(stores)
+    first, second = answer_id(running.message_id, running.turn_id), answer_id(waiting.message_id, waiting.turn_id)
+    await stores.conversations.submit(OWNER, session, submission("three", key="c-3", parent=first))
+    await stores.conversations.submit(OWNER, session, submission("four", key="c-4", parent=second))
+    await stores.queue.finish(running, reply(running, "first"), "completed")
+    claim = await claimed(stores)
+    await stores.queue.finish(claim, [TurnFinished(turn_id=claim.turn_id, status="failed")], "failed")
+    await stores.conversations.submit(OWNER, session, submission("five", key="c-5", parent=second))
+    messages = await stores.conversations.messages(session)
+    paths = [[m.text for m in path_to(message.message_id, messages)] for message in messages if message.role == "user"]
+    assert paths == [["one"], ["two"], ["one", "first", "three"], ["two", "four"], ["two", "five"]]
+
+
+async def test_no_message_follows_one_that_is_not_there(stores: Stores) -> None:
+    session, other = await started(stores, "one"), await started(stores, "two")
+    accepted = await stores.conversations.submit(OWNER, session, submission("more", key="c-2"))
+    there = await stores.conversations.submit(OWNER, other, submission("more", key="c-2"))
+    head = await stores.conversations.head(OWNER, session)
+    unknown = ("m_none", accepted.turn_id, answer_id(accepted.message_id, there.turn_id), there.message_id)
+    for field in ("parent", "regenerates"):
+        for name in unknown:
+            with pytest.raises(NotFound, match="Name one by the id") as refused:
+                await stores.conversations.submit(OWNER, session, submission("x", key="c-3", **{field: name}))
+            assert refused.value.code == "message_not_found"
+    assert await stores.conversations.head(OWNER, session) == head
+
+
 async def test_a_message_is_answered_again_as_a_turn_of_its_own(stores: Stores, url: str) -> None:
     session = await started(stores, "one")
     first = await answered(stores, "first")

@@ -1,13 +1,15 @@
 """Conversations as a whole, over the websocket of the real program: several devices, lists, export, deletion."""
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
 
 from assistant.client import Client, ClientError, ServerRefused, Session
-from assistant.domain.events import TurnFinished
+from assistant.domain.events import TurnFinished, TurnStarted
+from assistant.domain.turns import answer_id
 from tests import pictures
 from tests.assistant.fakes import until
 from tests.conftest import Server, Start
@@ -100,6 +102,18 @@ async def test_editing_and_answering_again_make_branches(server: Server) -> None
         assert there.branch == session.branch
         with pytest.raises(ServerRefused, match="no such message"):
             await session.answer("lost", parent="m_none")
+
+
+async def test_a_message_may_follow_an_answer_that_is_being_written(server: Server) -> None:
+    async with Client(server.socket_url) as client:
+        session = await client.open()
+        async with contextlib.aclosing(session.ask("first")) as events:
+            started = await anext(event async for event in events if isinstance(event, TurnStarted))
+            assert started.message_id is not None
+            parent = answer_id(started.message_id, started.turn_id)
+            await session.answer("second", parent=parent)
+        assert [message.role for message in session.branch] == ["user", "assistant"] * 2
+        assert session.branch[1].message_id == session.branch[2].parent == parent
 
 
 def first_answer(session: Session) -> str:

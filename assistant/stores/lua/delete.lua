@@ -1,9 +1,9 @@
 -- Delete a conversation: every key of it. Whoever runs a turn of it is told to stop, and whoever follows it to look.
 -- With the answer comes the turn that a worker has, or '', and then those that nobody has begun.
 -- Turns are found by what was submitted. Keys of turns are made here; they are in the slot of the others.
--- KEYS: meta events live idem pending
+-- KEYS: meta events live idem pending named
 -- ARGV: owner, prefix of turn keys, prefix of cancel channels, bell
-local meta, events, live, idem, pending = unpack(KEYS)
+local meta, events, live, idem, pending, named = unpack(KEYS)
 local owner, turn_key, cancel, bell = unpack(ARGV)
 
 local kept_owner, active, unclaimed = unpack(redis.call('HMGET', meta, 'owner', 'active', 'unclaimed'))
@@ -17,7 +17,7 @@ local turns = {}
 for _, known in ipairs(redis.call('HVALS', idem)) do
   turns[#turns + 1] = known:match('^%S+ (%S+) %S+$')
 end
-redis.call('DEL', meta, events, live, idem, pending)
+redis.call('DEL', meta, events, live, idem, pending, named)
 for _, turn in ipairs(turns) do redis.call('DEL', turn_key .. turn) end
 for _, turn in ipairs(turns) do redis.call('PUBLISH', cancel .. turn, '') end
 redis.call('PUBLISH', bell, '')

@@ -524,8 +524,9 @@ export interface TurnStarted {
 
 /**
  * A message to answer. The same `client_message_id` with the same content is the same turn, with other content an
- * error. `tool` or a slash command in the text calls a tool. `parent` is the message to go on after, `root` to begin
- * anew, so that a message is edited or a conversation branches; else it is the newest answer.
+ * error. `tool` or a slash command in the text calls a tool. `parent` is the message to go on after, also an answer
+ * that is on its way, or `root` to begin anew, so that a message is edited or a conversation branches; else it is the
+ * newest answer.
  */
 export interface TurnSubmit {
   type: "turn.submit";
