@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from assistant.domain.access import Identity, Scope
 from assistant.domain.errors import AssistantError, InvalidRequest
-from assistant.gateway.unfinished import Unfinished
+from assistant.gateway.unfinished import Unfinished, Upload
 from assistant.gateway.uploads import Uploads
 from assistant.gateway.wire import (
     CLOSE_POLICY,
@@ -18,7 +18,6 @@ from assistant.gateway.wire import (
     Frame,
     ImageBegin,
     ImageEnd,
-    ImageOffsetAck,
     MalformedFrame,
     MemoryList,
     Performed,
@@ -93,9 +92,13 @@ class Connection:
         """The shell has found out who it is."""
         self._identity = identity
 
-    def expect(self, announced: ImageBegin) -> ImageOffsetAck:
+    def expect(self, announced: ImageBegin) -> Upload:
         """The picture is not known yet: its bytes are wanted. Raises as ``Uploads.begin``."""
-        return ImageOffsetAck(id=announced.id, offset=self._uploads.begin(announced, self.owner))
+        return self._uploads.begin(announced, self.owner)
+
+    def unsent(self) -> list[tuple[str, int]]:
+        """As ``Unfinished.unsent``."""
+        return self._uploads.unsent()
 
     def lost(self) -> None:
         """The socket is gone."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from assistant.domain.errors import AssistantError
 from assistant.gateway.connection import Connection
-from assistant.gateway.wire import Frame, ImageBegin, ImageReadyAck
+from assistant.gateway.unfinished import Upload
+from assistant.gateway.wire import Frame, ImageBegin, ImageOffsetAck, ImageReadyAck
 from assistant.images import DecoderPool
 from assistant.ports.pictures import PictureStore, StoredPicture
 from assistant.service.limits import Limits
@@ -22,6 +23,8 @@ class Intake:
     async def begin(self, connection: Connection, command: ImageBegin) -> Frame:
         """The picture, where its owner has sent it before; else from where on its bytes are wanted.
 
+        An upload is paid once, when it begins; what never came of one is given back when the next begins.
+
         Raises:
             PictureError: it is too large.
             LimitReached: the owner has had enough.
@@ -31,13 +34,21 @@ class Intake:
             return ready(command.id, known)
         self.decoders.limits.check_bytes(command.bytes)
         await self.store.check_room(connection.owner, command.bytes)
-        awaited = connection.expect(command)
+        upload = connection.expect(command)
+        for owner, size in connection.unsent():
+            await self.limits.return_bytes(owner, size)
+        if not upload.is_paid:
+            await self._pay(connection, upload)
+        return ImageOffsetAck(id=command.id, offset=len(upload.data))
+
+    async def _pay(self, connection: Connection, upload: Upload) -> None:
+        upload.is_paid = True  # at once: it may be gone on with on another socket meanwhile
         try:
-            await self.limits.begin_picture(connection.owner, command.bytes - awaited.offset)
+            await self.limits.begin_picture(connection.owner, upload.announced.bytes)
         except AssistantError:
-            connection.forget(command)
+            upload.is_paid = False
+            connection.forget(upload.announced)
             raise
-        return awaited
 
     async def keep(self, owner: str, command_id: str, data: bytearray, sha256: str) -> Frame:
         """As ``take``, in answer to a command."""

@@ -31,6 +31,8 @@ class Upload:
     data: bytearray = field(default_factory=bytearray)
     hasher: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     failure: AssistantError | None = None
+    is_paid: bool = False
+    """Its bytes were taken of what its owner may send, all of them."""
 
     def is_of(self, announced: ImageBegin) -> bool:
         """Whether these are the same bytes under the same id."""
@@ -56,6 +58,7 @@ class Unfinished:
         self._now = now
         self._held: dict[Key, Holder] = {}
         self._left: dict[Key, tuple[Upload, float]] = {}
+        self._unsent: list[tuple[str, int]] = []
 
     def take(self, owner: str, announced: ImageBegin, holder: Holder) -> Upload:
         """The upload as far as it came before, or a new one; ``holder`` has it from now on."""
@@ -64,6 +67,8 @@ class Unfinished:
         found: Upload | None = None
         if key in self._left:
             found, _ = self._left.pop(key)
+            if not found.is_of(announced):
+                self.let_go(owner, found)
         elif key in self._held:  # a socket that is dead, but not found to be
             found = self._held[key].give_up(announced)
         self._held[key] = holder
@@ -80,9 +85,19 @@ class Unfinished:
         if self._held.get(key) is not holder:
             return
         del self._held[key]
-        if upload.data:
+        if upload.failure is None and (upload.data or upload.is_paid):
             self._left[key] = upload, self._now()
             self._drop_old()
+
+    def let_go(self, owner: str, upload: Upload) -> None:
+        """An upload that will not go on."""
+        if upload.is_paid and upload.failure is None:
+            self._unsent.append((owner, upload.announced.bytes - len(upload.data)))
+
+    def unsent(self) -> list[tuple[str, int]]:
+        """Owners, and how many bytes of an upload of theirs were paid and will not come. Each is told once."""
+        found, self._unsent = self._unsent, []
+        return found
 
     def _drop_old(self) -> None:
         """Let go what is too old, then the oldest of what is too much. The dictionary is in the order of time."""
@@ -92,3 +107,4 @@ class Unfinished:
             each[key[0]] = each.get(key[0], 0) + 1
             if at < self._now() - KEPT_SECONDS or taken > MOST_BYTES or each[key[0]] > MOST_EACH:
                 del self._left[key]
+                self.let_go(key[0], upload)

@@ -23,8 +23,8 @@ class Uploads:
         self._uploads: dict[UUID, Upload] = {}
         self._owner = ""
 
-    def begin(self, announced: ImageBegin, owner: str = "") -> int:
-        """Expect the bytes of a picture, from the offset that is returned: what came before is kept.
+    def begin(self, announced: ImageBegin, owner: str = "") -> Upload:
+        """Expect the bytes of a picture: those that follow what came before.
 
         Raises:
             PictureError: it is empty.
@@ -41,7 +41,7 @@ class Uploads:
         if mine is None or mine.failure is not None:
             mine = Upload(announced) if mine else self._unfinished.take(owner, announced, self)
             self._uploads[announced.upload_id] = mine
-        return len(mine.data)
+        return mine
 
     def give_up(self, announced: ImageBegin) -> Upload | None:
         """As ``Holder.give_up``."""
@@ -94,12 +94,17 @@ class Uploads:
         if upload.failure is not None:
             raise upload.failure
         if len(upload.data) != upload.announced.bytes:
+            self._unfinished.let_go(self._owner, upload)
             raise InvalidRequest(
                 "upload_incomplete", f"{len(upload.data)} of {upload.announced.bytes} bytes came. Begin again."
             )
         if upload.hasher.hexdigest() != upload.announced.sha256:
             raise PictureError("image_hash_mismatch", "The bytes do not have the announced SHA-256. Send them again.")
         return upload.data, upload.announced.sha256
+
+    def unsent(self) -> list[tuple[str, int]]:
+        """As ``Unfinished.unsent``."""
+        return self._unfinished.unsent()
 
     def forget(self, upload_id: UUID) -> None:
         """An upload that is not to go on now; what came of it before is kept for later."""

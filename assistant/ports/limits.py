@@ -29,8 +29,13 @@ class LimitStore(Protocol):
     ) -> None:
         """Take from several buckets at once, or from none; what has no allowance is not counted.
 
+        Args:
+            amounts: negative ones are given back.
+            turn: counts as running from now on.
+
         Raises:
-            LimitReached: one of them holds too little. ``retry_after`` is when all of them will hold enough.
+            LimitReached: one of them holds too little, or too many turns run. ``retry_after`` is when all of them will
+                hold enough, or when to ask again; there is none where one is never to hold so much.
         """
 
     async def settle(self, owner: str, turn_id: str, tokens: int | None, *, refund: bool = False) -> None:

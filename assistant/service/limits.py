@@ -50,6 +50,13 @@ class Limits:
         """
         await self._store.take(owner, {"bytes": size, "pixels": 1}, self._allowances)
 
+    async def return_bytes(self, owner: str, size: int) -> None:
+        """Give back bytes of a picture that were taken and never came."""
+        try:
+            await self._store.take(owner, {"bytes": -size}, self._allowances)
+        except Unavailable:
+            log.warning("bytes of a picture are not given back")  # they come back by themselves
+
     async def keep_picture(self, owner: str, pixels: int) -> None:
         """Take the pixels of a picture before it is kept. Raises ``LimitReached``."""
         await self._store.take(owner, {"pixels": pixels - 1}, self._allowances)

@@ -66,6 +66,22 @@ async def test_several_are_taken_at_once_or_none(house: House) -> None:
     await house.limits.take(ME, {"turns": 1, "tokens": 40}, three)
 
 
+async def test_a_negative_amount_is_given_back_and_no_bucket_holds_more_than_all(house: House) -> None:
+    ten = allowed(bytes=10)
+    await house.limits.take(ME, {"bytes": 8}, ten)
+    await house.limits.take(ME, {"bytes": -5}, ten)
+    assert (await house.limits.standing(ME, ten.buckets)).remaining == {"bytes": 7}
+    await house.limits.take(ME, {"bytes": -5}, ten)
+    assert (await house.limits.standing(ME, ten.buckets)).remaining == {"bytes": 10}
+    await house.limits.take(ME, {"bytes": 10}, ten)
+    with pytest.raises(LimitReached):
+        await house.limits.take(ME, {"bytes": 1}, ten)
+    await house.limits.take(ME, {"tokens": 1}, one_token := allowed(tokens=1), Turn("t", 1))
+    await house.limits.settle(ME, "t", 9)  # it owes eight
+    await house.limits.take(ME, {"tokens": -2}, one_token)
+    assert (await house.limits.standing(ME, one_token.buckets)).remaining == {"tokens": 0}
+
+
 async def test_owners_do_not_share(house: House) -> None:
     one = allowed(turns=1)
     await house.limits.take(ME, {"turns": 1}, one)

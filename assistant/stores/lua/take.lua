@@ -1,4 +1,4 @@
--- Take from several buckets at once or from none. Nothing is written when refused.
+-- Take from several buckets at once or from none. Nothing is written when refused. A negative amount is given back.
 -- KEYS: limits
 -- ARGV: bell, ttl seconds, turn id or '', its tokens, most turns at once, lease milliseconds,
 --       then for each bucket: name, amount, most, seconds
@@ -14,7 +14,7 @@ for i = 7, #ARGV, 4 do
   local level = before and math.min(most, (level_of(before, now))) or most
   levels[name] = level
   local short = (amount - level) * seconds * 1000 / most
-  if short > wait then slowest, wait = name, short end
+  if amount > 0 and short > wait then slowest, wait = name, short end
 end
 if slowest then return {'exhausted', slowest, string.format('%.0f', math.ceil(wait) + 1)} end
 
@@ -30,7 +30,8 @@ if turn ~= '' and tonumber(most_turns) > 0 then
 end
 
 for i = 7, #ARGV, 4 do
-  write(limits, ARGV[i], levels[ARGV[i]] - tonumber(ARGV[i + 1]), now, tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]))
+  local name, amount, most, seconds = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  write(limits, name, math.min(most, levels[name] - amount), now, most, seconds)
 end
 if turn ~= '' then
   redis.call('HSET', limits, 'turn:' .. turn, string.format('%d %.0f', tokens, now + tonumber(lease) * 1000))

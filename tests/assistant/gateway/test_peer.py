@@ -906,6 +906,23 @@ async def test_a_picture_is_refused_before_its_bytes_and_its_place_is_free_again
         ]
 
 
+async def test_an_upload_that_is_gone_on_with_is_paid_once_and_what_never_came_is_given_back() -> None:
+    data, upload_id = pictures.jpeg(), uuid4()
+    begin = {"upload_id": str(upload_id), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    async with Gateway(ALLOWED).running() as house:
+        async with house.client() as client:
+            for offset in (0, 10):
+                assert (await client.command("image.begin", **begin))["offset"] == offset
+                await client.socket.send(Chunk.pack(upload_id, offset, data[offset : offset + 10]))
+            await client.command("ping")
+        async with house.client() as client:
+            assert (await client.command("image.begin", **begin))["offset"] == 20
+            assert (await client.command("image.end", upload_id=str(upload_id)))["code"] == "upload_incomplete"
+            await client.command("image.begin", **begin)
+    whole = {"bytes": len(data), "pixels": 1}
+    assert [amounts for amounts, _ in house.limits.taken] == [whole, {"bytes": 20 - len(data)}, whole]
+
+
 async def test_frames_that_come_too_fast_are_all_answered_in_order() -> None:
     async with Gateway(pace=100).running() as house, house.client() as client:
         start = asyncio.get_running_loop().time()

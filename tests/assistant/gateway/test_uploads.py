@@ -204,7 +204,7 @@ def test_an_upload_goes_on_on_another_socket(lost: bool) -> None:
     unfinished = Unfinished()
     upload_id = cut_off(unfinished, lost=lost)
     uploads = Uploads(ImageLimits(), unfinished)
-    assert uploads.begin(announced(upload_id), "ada") == 120
+    assert len(uploads.begin(announced(upload_id), "ada").data) == 120
     add(uploads, upload_id, 120, DATA[120:])
     assert uploads.end(upload_id)[0] == DATA
 
@@ -214,7 +214,7 @@ def test_a_socket_whose_upload_went_on_elsewhere_has_it_no_more() -> None:
     first, second = Uploads(ImageLimits(), unfinished), Uploads(ImageLimits(), unfinished)
     first.begin(announced(upload_id), "ada")
     add(first, upload_id, 0, DATA[:50])
-    assert second.begin(announced(upload_id), "ada") == 50
+    assert len(second.begin(announced(upload_id), "ada").data) == 50
     with pytest.raises(AssistantError) as error:
         add(first, upload_id, 50, DATA[50:])
     assert code(error) == "upload_unknown"
@@ -222,7 +222,7 @@ def test_a_socket_whose_upload_went_on_elsewhere_has_it_no_more() -> None:
     add(second, upload_id, 50, DATA[50:])
     second.leave()
     third = Uploads(ImageLimits(), unfinished)
-    assert third.begin(announced(upload_id), "ada") == 200
+    assert len(third.begin(announced(upload_id), "ada").data) == 200
     assert third.end(upload_id)[0] == DATA
 
 
@@ -230,19 +230,19 @@ def test_what_came_is_its_owners_and_of_the_same_picture() -> None:
     unfinished = Unfinished()
     first, second = cut_off(unfinished), cut_off(unfinished)
     uploads = Uploads(ImageLimits(), unfinished)
-    assert uploads.begin(announced(first), "eve") == 0
-    assert Uploads(ImageLimits(), unfinished).begin(announced(second, sha256="0" * 64), "ada") == 0
-    assert Uploads(ImageLimits(), unfinished).begin(announced(first), "ada") == 120
+    assert not uploads.begin(announced(first), "eve").data
+    assert len(Uploads(ImageLimits(), unfinished).begin(announced(second, sha256="0" * 64), "ada").data) == 0
+    assert len(Uploads(ImageLimits(), unfinished).begin(announced(first), "ada").data) == 120
 
 
 def test_beginning_again_on_the_same_socket_says_how_far_it_came(uploads: Uploads) -> None:
     upload_id = uuid4()
-    assert uploads.begin(announced(upload_id)) == 0
+    assert len(uploads.begin(announced(upload_id)).data) == 0
     add(uploads, upload_id, 0, DATA[:70])
-    assert uploads.begin(announced(upload_id)) == 70
+    assert len(uploads.begin(announced(upload_id)).data) == 70
     with pytest.raises(AssistantError):
         add(uploads, upload_id, 0, DATA[:70])
-    assert uploads.begin(announced(upload_id)) == 0  # after a wrong piece
+    assert len(uploads.begin(announced(upload_id)).data) == 0  # after a wrong piece
     add(uploads, upload_id, 0, DATA)
     assert uploads.end(upload_id)[0] == DATA
 
@@ -252,7 +252,7 @@ def test_what_came_is_kept_for_a_while_and_so_much_of_it(monkeypatch: pytest.Mon
     unfinished = Unfinished(clock)
 
     def offset(upload_id: UUID, owner: str = "ada") -> int:
-        return Uploads(ImageLimits(), unfinished).begin(announced(upload_id), owner)
+        return len(Uploads(ImageLimits(), unfinished).begin(announced(upload_id), owner).data)
 
     kept, old = cut_off(unfinished), cut_off(unfinished)
     clock.time = KEPT_SECONDS - 1
@@ -277,4 +277,33 @@ def test_a_failed_upload_is_not_gone_on_with() -> None:
     with pytest.raises(AssistantError):
         add(uploads, upload_id, 5, DATA)
     uploads.leave()
-    assert Uploads(ImageLimits(), unfinished).begin(announced(upload_id), "ada") == 0
+    assert len(Uploads(ImageLimits(), unfinished).begin(announced(upload_id), "ada").data) == 0
+
+
+def test_what_was_paid_and_will_not_come_is_told_once() -> None:
+    clock = Clock()
+    unfinished = Unfinished(clock)
+    uploads = Uploads(ImageLimits(), unfinished)
+    late, short, wrong, refused = (uploads.begin(announced(uuid4()), "ada") for _ in range(4))
+    late.is_paid = short.is_paid = wrong.is_paid = True
+    add(uploads, short.announced.upload_id, 0, DATA[:150])
+    with pytest.raises(AssistantError):
+        add(uploads, wrong.announced.upload_id, 5, DATA)
+    for upload in (short, wrong):
+        with pytest.raises(AssistantError):
+            uploads.end(upload.announced.upload_id)
+    uploads.forget(refused.announced.upload_id)
+    uploads.leave()
+    assert uploads.unsent() == [("ada", 50)], "what was sent in vain was sent"
+    clock.time = KEPT_SECONDS - 1
+    assert Uploads(ImageLimits(), unfinished).begin(late.announced, "ada").is_paid, "a begin without a byte is kept too"
+    unfinished.leave("ada", late, uploads)  # it is another socket's now
+    assert uploads.unsent() == []
+    cut_off(unfinished, "eve")  # unpaid
+    paid = Uploads(ImageLimits(), unfinished)
+    paid.begin(announced(uuid4()), "eve").is_paid = True
+    paid.leave()
+    clock.time = 2 * KEPT_SECONDS
+    cut_off(unfinished)
+    assert uploads.unsent() == [("eve", 200)]
+    assert uploads.unsent() == []
