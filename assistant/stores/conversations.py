@@ -189,14 +189,8 @@ class RedisConversations(ConversationStore):
         if answer == ["not_found"]:
             raise SESSION_NOT_FOUND
         _, begun, *waiting = answer
-        jobs = entries(await self._redis.xrange(keys.JOBS))
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zrem(keys.sessions(owner), session_id)
-            for job_id, fields in jobs:
-                if fields["s"] == session_id:
-                    pipe.xack(keys.JOBS, keys.GROUP, job_id)
-                    pipe.xdel(keys.JOBS, job_id)
-            await pipe.execute()
+        # A job that stands for one of its turns holds two ids and no more, and goes with the next look of any worker.
+        await self._redis.zrem(keys.sessions(owner), session_id)
         return Dropped(begun=(begun,) if begun else (), waiting=tuple(waiting))
 
     async def cancel(self, owner: str, session_id: str, turn_id: str, seen_chars: int) -> None:

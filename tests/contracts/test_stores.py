@@ -852,16 +852,22 @@ async def test_a_deleted_conversation_leaves_no_key(stores: Stores, url: str) ->
     await stores.conversations.delete(OWNER, session)
     assert await every_key(url) == before
     assert await listed(stores) == [kept]
+
+
+async def test_jobs_of_a_deleted_conversation_are_run_by_nobody_and_go(stores: Stores, url: str) -> None:
+    """One that a worker has, and one that waits for a worker."""
     client = connect(url)
-    assert await client.xlen(keys.JOBS) == 0
+    begun = await started(stores)
+    await claimed(stores)
+    waiting = await started(stores)
+    for session in (begun, waiting):
+        await stores.conversations.delete(OWNER, session)
+    async with asyncio.timeout(5), _impatient(url) as queue:
+        while await client.xlen(keys.JOBS):
+            assert await queue.claim("w2", ENGINE, 0.05) is None
     assert (await client.xpending(keys.JOBS, keys.GROUP))["pending"] == 0
+    assert not [name for name in await every_key(url) if begun in name or waiting in name]
     await client.aclose()
-
-
-async def test_a_turn_that_waits_for_a_worker_is_not_run_after_deletion(stores: Stores) -> None:
-    session = await started(stores)
-    await stores.conversations.delete(OWNER, session)
-    assert await stores.queue.claim("w1", ENGINE, 0.05) is None
 
 
 async def test_deletion_stops_a_running_turn_and_refuses_what_it_writes(stores: Stores, url: str) -> None:
