@@ -343,8 +343,9 @@ async def _upload(link: Link, upload_id: uuid.UUID, data: bytes, mime: str) -> P
     ack = await link.command("image.begin", **announced, bytes=len(data), mime=mime)
     if "image_id" in ack:
         return str(ack["image_id"])
-    for offset in range(ack["offset"], len(data), CHUNK_BYTES):
-        await link.send_bytes(Chunk.pack(upload_id, offset, data[offset : offset + CHUNK_BYTES]))
+    step = link.limits.get("chunk_bytes", CHUNK_BYTES)
+    for offset in range(ack["offset"], len(data), step):
+        await link.send_bytes(Chunk.pack(upload_id, offset, data[offset : offset + step]))
     return str((await link.command("image.end", upload_id=str(upload_id)))["image_id"])
 
 

@@ -64,6 +64,18 @@ async def test_a_bad_picture_is_refused_by_name(server: Server, data: Path, name
     assert not (data / "pictures").exists(), "something was stored"
 
 
+async def test_a_piece_may_have_as_many_bytes_of_data_as_is_announced(server: Server) -> None:
+    async with Raw(server.socket_url) as client:
+        most, upload_id = client.hello["limits"]["chunk_bytes"], uuid.uuid4()
+        begin = {"upload_id": str(upload_id), "sha256": "0" * 64, "bytes": 3 * most}
+        await client.command("image.begin", **begin)
+        await client.socket.send(Chunk.pack(upload_id, 0, bytes(most)))
+        await client.socket.send(Chunk.pack(upload_id, most, bytes(most + 1)))
+        refused = await client.receive()
+        assert (refused["type"], refused["code"]) == ("error", "invalid_chunk")
+        assert (await client.command("image.begin", **begin))["offset"] == most
+
+
 def called(arguments: str) -> str:
     """A message with a tool that is called with this."""
     return (

@@ -8,6 +8,7 @@ import { CommandError, type Connection, ConnectionLost } from "./connection";
 import { sha256, uuid, uuidBytes } from "./identifiers";
 import type { Ack } from "./protocol";
 
+/** Before the data of each frame; the limit of a frame is that of its data alone. */
 export const HEADER_BYTES = 24;
 
 /** Data in one frame; small, so that a stop or a ping need not wait behind a picture. */
@@ -95,7 +96,7 @@ async function sendFrom(
   check: () => void,
   onProgress: (share: number) => void,
 ): Promise<void> {
-  const step = Math.max(1, Math.min(STEP_BYTES, link.limits.chunk_bytes - HEADER_BYTES));
+  const step = Math.max(1, Math.min(STEP_BYTES, link.limits.chunk_bytes));
   for (let offset = start; offset < data.length; offset += step) {
     check();
     link.sendBinary(frame(uploadId, offset, data.subarray(offset, offset + step)));

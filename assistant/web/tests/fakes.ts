@@ -56,7 +56,7 @@ export class FakeSocket implements Socket {
 
   /** Hello, auth and session.open, answered. */
   welcome(cursor: Cursor = { epoch: "e1", seq: 0 }, sessionId = "s_1"): void {
-    this.say({ type: "hello", protocol: 1, server: "fake", heartbeat_seconds: 15, limits: { image_bytes: 1000, chunk_bytes: 124 } });
+    this.say({ type: "hello", protocol: 1, server: "fake", heartbeat_seconds: 15, limits: { image_bytes: 1000, chunk_bytes: 100 } });
     this.ack("auth");
     this.ack("session.open", { session_id: sessionId, cursor });
   }

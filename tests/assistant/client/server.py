@@ -11,7 +11,8 @@ from websockets.exceptions import ConnectionClosed
 
 Frame = dict[str, Any]
 Answer = Callable[[Frame, "Conversation"], Awaitable[Frame | None]]
-HELLO = {"type": "hello", "protocol": 1, "server": "s", "heartbeat_seconds": 15, "limits": {"image_bytes": 5}}
+LIMITS = {"image_bytes": 5, "chunk_bytes": 50_000}
+HELLO = {"type": "hello", "protocol": 1, "server": "s", "heartbeat_seconds": 15, "limits": LIMITS}
 
 
 class Conversation:

@@ -14,9 +14,9 @@ from assistant.client import Client, ClientError, ServerRefused, Standing
 from assistant.client import client as client_module
 from assistant.client import link as link_module
 from assistant.client.link import Link, keep_alive
-from assistant.gateway.wire import CHUNK_BYTES, Chunk
+from assistant.gateway.wire import Chunk
 from assistant.ports.conversations import Cursor
-from tests.assistant.client.server import Conversation, Frame, Server, soon
+from tests.assistant.client.server import HELLO, Conversation, Frame, Server, soon
 from tests.assistant.fakes import until
 
 
@@ -48,7 +48,7 @@ async def test_the_first_word_is_auth(server: Server) -> None:
 
 async def test_the_limits_of_the_server_are_known(server: Server) -> None:
     link = await link_to(server)
-    assert link.limits == {"image_bytes": 5}
+    assert link.limits == HELLO["limits"]
     await link.close()
 
 
@@ -193,7 +193,7 @@ async def test_a_command_whose_answer_was_lost_is_sent_again(server: Server) -> 
 
 
 async def test_a_picture_goes_in_pieces(server: Server) -> None:
-    data = bytes(range(256)) * 1024 * 2 + b"x"
+    data = bytes(range(250)) * 400 + b"x"
     server.says("image.begin", offset=0)
     server.says("image.end", image_id="i_1", width=1, height=1, resized=False)
     async with connected(server) as client:
@@ -201,7 +201,7 @@ async def test_a_picture_goes_in_pieces(server: Server) -> None:
     begin = server.received("image.begin")[0]
     assert (begin["bytes"], begin["mime"]) == (len(data), "image/png")
     chunks = [Chunk.parse(frame) for frame in server.chunks]
-    assert [chunk.offset for chunk in chunks] == [0, CHUNK_BYTES, 2 * CHUNK_BYTES]
+    assert [chunk.offset for chunk in chunks] == [0, 50_000, 100_000]
     assert b"".join(bytes(chunk.data) for chunk in chunks) == data
     assert {chunk.upload_id for chunk in chunks} == {UUID(begin["upload_id"])}
 
