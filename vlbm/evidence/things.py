@@ -12,7 +12,7 @@ Shapes: b batch, r regions of one picture, s width of the style, c classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -25,8 +25,7 @@ from vlbm.evidence.trust import evened
 
 if TYPE_CHECKING:
     from vlbm.config import VLBMConfig
-    from vlbm.evidence.neighbours import Lent
-    from vlbm.evidence.table import EvidenceTable
+    from vlbm.evidence.neighbours import Lent, VisualMemory
 
 # Regions whose directions in the memory's space are this alike show the same.
 ALIKE = 0.6
@@ -39,6 +38,23 @@ class Sighted(NamedTuple):
     scores: torch.Tensor
     style: torch.Tensor
     logits: torch.Tensor
+
+
+class LookUp(Protocol):
+    """What names regions as it names whole pictures, such as `EvidenceTable`."""
+
+    memory: VisualMemory
+
+    def find(
+        self,
+        logits: torch.Tensor,
+        style: torch.Tensor,
+        *,
+        languages: torch.Tensor | None = None,
+        exclude: torch.Tensor | None = None,
+        lent: Lent | None = None,
+    ) -> Runs:
+        """Names and captions of pictures with these class logits [b,c] and styles [b,s]; see `EvidenceTable.find`."""
 
 
 class ThingTable(nn.Module):
@@ -67,7 +83,7 @@ class ThingTable(nn.Module):
     def describe(
         self,
         pictures: Sequence[Sighted],
-        table: EvidenceTable,
+        table: LookUp,
         *,
         languages: torch.Tensor,
         exclude: torch.Tensor | None = None,
@@ -106,7 +122,7 @@ class ThingTable(nn.Module):
     def things(
         self,
         sighted: Sighted,
-        table: EvidenceTable,
+        table: LookUp,
         language: int,
         *,
         exclude: torch.Tensor | None = None,
@@ -132,7 +148,7 @@ class ThingTable(nn.Module):
             found[first] = thing if known is None else known.and_also(thing)
         return sorted((thing for thing in found.values() if thing.name), key=lambda thing: -thing.confidence)
 
-    def _colours(self, style: torch.Tensor, table: EvidenceTable) -> torch.Tensor:
+    def _colours(self, style: torch.Tensor, table: LookUp) -> torch.Tensor:
         """Probability of each colour of r things [r,colours]."""
         even = evened(style, table.memory.mean, table.memory.scale)
         return (even @ self.colour_weight.to(style.dtype).T + self.colour_bias.to(style.dtype)).softmax(dim=1)
@@ -141,7 +157,7 @@ class ThingTable(nn.Module):
         self,
         style: torch.Tensor,
         logits: torch.Tensor,
-        table: EvidenceTable,
+        table: LookUp,
         language: int,
         exclude: torch.Tensor | None,
         lent: Lent | None,
