@@ -4,29 +4,17 @@
  * Plain TypeScript without React; components read `snapshot` through `subscribe` and call the methods.
  */
 
+import { type Attachment, Attachments } from "./attachments";
 import { branch, nextParent, otherVersion, parentOf } from "./branches";
-import { CommandError, Connection, type ConnectionOptions, type Status } from "./connection";
+import { Connection, type ConnectionOptions, type Status } from "./connection";
 import { type AnswerEntry, type Conversation, EMPTY, isRunning, reduce, type Action, runningTurn, type Submission, unanswered, type UserEntry } from "./conversation";
 import { uuid } from "./identifiers";
 import { logIn, logOut } from "./login";
 import { readJson, remember } from "./memory";
+import { words } from "./problems";
 import { ANONYMOUS, type Command, type SessionEvent } from "./protocol";
 import { memoryCommands, memoryWords } from "./taught";
-import { FileRefused, upload } from "./upload";
 import { withTime } from "./waiting";
-
-export interface Attachment {
-  key: string;
-  name: string;
-  url: string;
-  state: "uploading" | "ready" | "error";
-  /** Share that is sent, 0 to 1. */
-  progress: number;
-  error: string | null;
-  imageId: string | null;
-  /** Key of the message that is edited with it; null: it goes with the next message. */
-  edits: string | null;
-}
 
 /** A message of the user that is being written anew. */
 export interface Editing {
@@ -72,12 +60,10 @@ export class Chat {
   readonly connection: Connection;
 
   private readonly listeners = new Set<() => void>();
-  private readonly uploads = new Map<string, AbortController>();
-  private readonly localPictures = new Map<string, { url: string; name: string }>();
+  private readonly attachments: Attachments;
   private readonly ownTurns = new Set<string>();
   private readonly firstSeen = new Map<string, number>();
   private unsent: Unsent[] = readJson("unsent", []);
-  private uploadQueue: Promise<void> = Promise.resolve();
   private cancelWhenKnown = false;
   private draft = "";
   private flush: Timer | undefined;
@@ -102,6 +88,14 @@ export class Chat {
       },
       ...overrides,
     });
+    this.attachments = new Attachments(
+      this.connection,
+      (attachments) => this.update({ attachments }),
+      (problem) => {
+        if (problem !== null) this.update({ sendWhenReady: false, announcement: problem });
+        this.sendIfReady();
+      },
+    );
   }
 
   /** Connect, and send what an earlier load of the page could not. */
@@ -144,8 +138,8 @@ export class Chat {
     const parent = editing ? editing.parent : nextParent(conversation);
     if (editing) this.discardRefused(editing.key);
     this.submit({ text: text.trim(), images, parent }, conversation.sessionId);
-    const others = this.snapshot.attachments.filter((a) => !attachments.includes(a));
-    this.update({ attachments: others, editing: null, sendWhenReady: false, notice: null });
+    this.attachments.leave(attachments);
+    this.update({ editing: null, sendWhenReady: false, notice: null });
     return true;
   }
 
@@ -183,13 +177,14 @@ export class Chat {
   /** Write a message anew: its pictures are attached again; the draft of the next message waits. */
   edit(entry: UserEntry): void {
     this.cancelEdit();
-    const attachments = entry.images.map(({ image_id: imageId }, index): Attachment => {
+    const pictures = entry.images.map(({ image_id: imageId }, index) => {
       const { url, name } = this.picture(imageId);
-      return { key: uuid(), name: name ?? `Picture ${index + 1}`, url, state: "ready", progress: 1, error: null, imageId, edits: entry.key };
+      return { imageId, url, name: name ?? `Picture ${index + 1}` };
     });
     this.dispatch({ type: "chosen", key: entry.key }); // So that it stays in sight.
     const editing = { key: entry.key, parent: parentOf(this.snapshot.conversation, entry.key) };
-    this.update({ editing, attachments: [...this.snapshot.attachments, ...attachments], sendWhenReady: false });
+    this.update({ editing, sendWhenReady: false });
+    this.attachments.addAgain(pictures, entry.key);
   }
 
   /** Leave the edited message as it is. */
@@ -269,26 +264,11 @@ export class Chat {
   // -- pictures
 
   attach(files: Iterable<File>): void {
-    const edits = this.snapshot.editing?.key ?? null;
-    for (const file of files) {
-      const key = uuid();
-      const url = URL.createObjectURL(file);
-      const name = file.name || "Pasted picture";
-      this.update({
-        attachments: [...this.snapshot.attachments, { key, name, url, state: "uploading", progress: 0, error: null, imageId: null, edits }],
-      });
-      const abort = new AbortController();
-      this.uploads.set(key, abort);
-      this.uploadQueue = this.uploadQueue.then(() => this.upload(key, file, abort.signal));
-    }
+    this.attachments.add(files, this.snapshot.editing?.key ?? null);
   }
 
   detach(key: string): void {
-    this.uploads.get(key)?.abort();
-    this.uploads.delete(key);
-    const gone = this.snapshot.attachments.find((a) => a.key === key);
-    if (gone && (gone.imageId === null || this.localPictures.get(gone.imageId)?.url !== gone.url)) URL.revokeObjectURL(gone.url);
-    this.update({ attachments: this.snapshot.attachments.filter((a) => a.key !== key) });
+    this.attachments.remove(key);
     this.sendIfReady();
   }
 
@@ -302,7 +282,7 @@ export class Chat {
 
   /** Where a picture of the conversation is, and its name when it was picked on this page. */
   picture(imageId: string): { url: string; name: string | null } {
-    const local = this.localPictures.get(imageId);
+    const local = this.attachments.picked(imageId);
     const session = encodeURIComponent(this.snapshot.conversation.sessionId ?? "");
     return local ?? { url: `/v1/images/${encodeURIComponent(imageId)}?session=${session}`, name: null };
   }
@@ -357,7 +337,7 @@ export class Chat {
     void Promise.all(commands.map((command) => this.connection.reliable(() => command)))
       .then((acks) => {
         if (acks[0]) this.notify(memoryWords(acks[0]));
-        if (acks[0]?.memory) this.update({ attachments: this.snapshot.attachments.filter((a) => !ids.includes(a.imageId ?? "")) });
+        if (acks[0]?.memory) this.attachments.leave(this.snapshot.attachments.filter((a) => ids.includes(a.imageId ?? "")));
       })
       .catch((error: Error) => this.notify(words(error)));
     return true;
@@ -368,27 +348,6 @@ export class Chat {
     this.connection
       .reliable(() => ({ type: "turn.cancel", turn_id: turnId, seen_chars: seen }))
       .catch(() => this.update({ stopping: false })); // It had ended already.
-  }
-
-  private async upload(key: string, file: File, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
-    try {
-      const onProgress = (progress: number): void => this.changeAttachment(key, { progress });
-      const { imageId } = await upload(this.connection, { file, signal, onProgress });
-      const attachment = this.snapshot.attachments.find((a) => a.key === key);
-      if (!attachment) return;
-      if (!this.localPictures.has(imageId)) this.localPictures.set(imageId, { url: attachment.url, name: attachment.name });
-      this.changeAttachment(key, { state: "ready", progress: 1, imageId });
-    } catch (error) {
-      if (signal.aborted) return;
-      this.changeAttachment(key, { state: "error", error: words(error) });
-      this.update({ sendWhenReady: false, announcement: `${file.name || "Picture"}: ${words(error)}` });
-    }
-    this.sendIfReady();
-  }
-
-  private changeAttachment(key: string, change: Partial<Attachment>): void {
-    this.update({ attachments: this.snapshot.attachments.map((a) => (a.key === key ? { ...a, ...change } : a)) });
   }
 
   private sendIfReady(): void {
@@ -451,10 +410,4 @@ function commandOf({ clientMessageId, text, images, parent, regenerates }: Submi
 function spoken({ status, text, error }: AnswerEntry): string {
   if (status === "failed") return `The answer failed. ${error?.message ?? ""}`;
   return `${status === "cancelled" ? "Stopped. " : ""}Answer: ${text.replace(/[*_`#]+/g, "")}`;
-}
-
-export function words(error: unknown): string {
-  if (error instanceof CommandError) return withTime(error.message, error.retryAfter);
-  if (error instanceof FileRefused) return error.message;
-  return "This file could not be read."; // The rest is the browser's: the file moved, or may not be read.
 }

@@ -1,6 +1,6 @@
 import { useState } from "react";
 
-import type { Attachment } from "../chat";
+import type { Attachment } from "../attachments";
 import { CloseIcon, PictureIcon, WarnIcon } from "./Icons";
 
 /** The pictures that go with the next message. */

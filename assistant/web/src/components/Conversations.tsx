@@ -1,7 +1,8 @@
 import { type FormEvent, useCallback, useEffect, useId, useRef, useState } from "react";
 
-import { type Chat, words } from "../chat";
+import type { Chat } from "../chat";
 import { saveFile } from "../files";
+import { words } from "../problems";
 import type { SessionInfo } from "../protocol";
 import { deleteSession, exportSession, listSessions, renameSession } from "../sessions";
 import { CloseIcon } from "./Icons";
