@@ -96,7 +96,7 @@ class Connection:
         """The picture is not known yet: its bytes are wanted. Raises as ``Uploads.begin``."""
         return self._uploads.begin(announced, self.owner)
 
-    def unsent(self) -> list[tuple[str, int]]:
+    def unsent(self) -> dict[str, int]:
         """As ``Unfinished.unsent``."""
         return self._uploads.unsent()
 

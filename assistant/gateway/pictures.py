@@ -1,5 +1,6 @@
 """Takes in the pictures of clients: known ones at once, others when all their bytes are there."""
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 
@@ -35,8 +36,7 @@ class Intake:
         self.decoders.limits.check_bytes(command.bytes)
         await self.store.check_room(connection.owner, command.bytes)
         upload = connection.expect(command)
-        for owner, size in connection.unsent():
-            await self.limits.return_bytes(owner, size)
+        await asyncio.gather(*(self.limits.return_bytes(owner, size) for owner, size in connection.unsent().items()))
         if not upload.is_paid:
             await self._pay(connection, upload)
         return ImageOffsetAck(id=command.id, offset=len(upload.data))

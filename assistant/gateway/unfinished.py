@@ -58,7 +58,7 @@ class Unfinished:
         self._now = now
         self._held: dict[Key, Holder] = {}
         self._left: dict[Key, tuple[Upload, float]] = {}
-        self._unsent: list[tuple[str, int]] = []
+        self._unsent: dict[str, int] = {}
 
     def take(self, owner: str, announced: ImageBegin, holder: Holder) -> Upload:
         """The upload as far as it came before, or a new one; ``holder`` has it from now on."""
@@ -92,11 +92,12 @@ class Unfinished:
     def let_go(self, owner: str, upload: Upload) -> None:
         """An upload that will not go on."""
         if upload.is_paid and upload.failure is None:
-            self._unsent.append((owner, upload.announced.bytes - len(upload.data)))
+            missing = upload.announced.bytes - len(upload.data)
+            self._unsent[owner] = self._unsent.get(owner, 0) + missing
 
-    def unsent(self) -> list[tuple[str, int]]:
-        """Owners, and how many bytes of an upload of theirs were paid and will not come. Each is told once."""
-        found, self._unsent = self._unsent, []
+    def unsent(self) -> dict[str, int]:
+        """Owners, and how many bytes of uploads of theirs were paid and will not come. Told once."""
+        found, self._unsent = self._unsent, {}
         return found
 
     def _drop_old(self) -> None:

@@ -102,7 +102,7 @@ class Uploads:
             raise PictureError("image_hash_mismatch", "The bytes do not have the announced SHA-256. Send them again.")
         return upload.data, upload.announced.sha256
 
-    def unsent(self) -> list[tuple[str, int]]:
+    def unsent(self) -> dict[str, int]:
         """As ``Unfinished.unsent``."""
         return self._unfinished.unsent()
 

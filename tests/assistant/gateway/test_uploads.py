@@ -294,16 +294,17 @@ def test_what_was_paid_and_will_not_come_is_told_once() -> None:
             uploads.end(upload.announced.upload_id)
     uploads.forget(refused.announced.upload_id)
     uploads.leave()
-    assert uploads.unsent() == [("ada", 50)], "what was sent in vain was sent"
+    assert uploads.unsent() == {"ada": 50}, "what was sent in vain was sent"
     clock.time = KEPT_SECONDS - 1
     assert Uploads(ImageLimits(), unfinished).begin(late.announced, "ada").is_paid, "a begin without a byte is kept too"
     unfinished.leave("ada", late, uploads)  # it is another socket's now
-    assert uploads.unsent() == []
+    assert uploads.unsent() == {}
     cut_off(unfinished, "eve")  # unpaid
     paid = Uploads(ImageLimits(), unfinished)
-    paid.begin(announced(uuid4()), "eve").is_paid = True
+    for _ in range(2):
+        paid.begin(announced(uuid4()), "eve").is_paid = True
     paid.leave()
     clock.time = 2 * KEPT_SECONDS
     cut_off(unfinished)
-    assert uploads.unsent() == [("eve", 200)]
-    assert uploads.unsent() == []
+    assert uploads.unsent() == {"eve": 400}
+    assert uploads.unsent() == {}
