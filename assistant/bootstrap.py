@@ -186,12 +186,8 @@ async def running_gateway(settings: Settings, stores: Stores) -> AsyncIterator[s
 
 
 @contextlib.asynccontextmanager
-async def running_api(settings: Settings, stores: Stores, seen: Seen | None = None) -> AsyncIterator[str]:
-    """The HTTP API on its port; the value is its URL.
-
-    Args:
-        seen: as in ``running_gateway``.
-    """
+async def running_api(settings: Settings, stores: Stores) -> AsyncIterator[str]:
+    """The HTTP API on its port; the value is its URL."""
     from assistant.api import server
     from assistant.api.app import make_app
     from assistant.api.services import Services as ApiServices
@@ -201,7 +197,7 @@ async def running_api(settings: Settings, stores: Stores, seen: Seen | None = No
     services = ApiServices(
         conversations=stores.conversations,
         submissions=Submissions(stores.conversations, stores.pictures, all_tools(load_prompts()), owner_limits),
-        kept=Sessions(stores.conversations, stores.pictures, stores.memories, owner_limits, seen),
+        kept=Sessions(stores.conversations, stores.pictures, stores.memories, owner_limits),
         intake=Intake(stores.pictures, decoders, owner_limits),
         limits=owner_limits,
         door=_door(settings, stores),

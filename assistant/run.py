@@ -61,7 +61,7 @@ async def serve(settings: Settings, say: Say, *, with_api: bool = False) -> None
         address = await stack.enter_async_context(running_gateway(settings, stores))
         say(address)
         if with_api:
-            say(f"HTTP API: {await stack.enter_async_context(running_api(settings, stores, engine))}")
+            say(f"HTTP API: {await stack.enter_async_context(running_api(settings, stores))}")
         await _until_stopped(worker)
 
 
