@@ -8,7 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+from websockets.protocol import State
 
 from assistant.domain.access import SCOPES
 from assistant.domain.errors import AssistantError, LimitReached, NotFound
@@ -65,6 +67,8 @@ from assistant.version import SERVER
 log = logging.getLogger(__name__)
 AUTH_SECONDS = 10.0
 SEND_SECONDS = 10.0
+SHORT = 4096
+"""Characters of a frame that is sent without waiting, and without the timer and the lock that waiting takes."""
 DISMISS_SECONDS = 1.0
 """A client that is let go for good has so long to answer the close."""
 MOST_OPEN_SESSIONS = 32
@@ -298,13 +302,21 @@ class Peer:
 
     async def _tell(self, event: LimitsUpdated) -> None:
         """Send news that nobody waits for: never before the ack of auth, and not to a client that reads nothing."""
-        if self._connection.is_authenticated and not self._socket.transport.get_write_buffer_size():
+        if self._connection.is_authenticated and self._takes_all:
             await self._send(event)
 
     async def _send(self, frame: Frame) -> None:
         await self._send_text(frame.to_json())
 
+    @property
+    def _takes_all(self) -> bool:
+        """Whether the client is there, and the system has taken all that was sent."""
+        return self._socket.state is State.OPEN and not self._socket.transport.get_write_buffer_size()
+
     async def _send_text(self, text: str) -> None:
+        if len(text) <= SHORT and self._takes_all:
+            broadcast([self._socket], text)
+            return
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self._socket.send(text)

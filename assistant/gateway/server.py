@@ -20,6 +20,9 @@ _log.addFilter(lambda record: record.levelno > logging.DEBUG)  # there frames ar
 BACKLOG = 2048
 """Connections that the system keeps for us while the loop is busy; everybody may come back in the same second."""
 
+WRITE_LIMIT = 4096
+"""Bytes that wait here for a client whose system takes no more; then nothing more is read for it."""
+
 
 @contextlib.asynccontextmanager
 async def listening(
@@ -52,6 +55,7 @@ async def listening(
             compression=None,  # deflate triples the memory of an idle connection
             max_size=FRAME_BYTES,
             backlog=BACKLOG,
+            write_limit=WRITE_LIMIT,
             server_header=SERVER,
             logger=_log,
         )
