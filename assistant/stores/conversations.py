@@ -3,6 +3,7 @@
 What is atomic is a Lua script beside this file. Knows nothing of who runs turns; see ``queue``.
 """
 
+import asyncio
 import hashlib
 import secrets
 from contextlib import AbstractAsyncContextManager
@@ -34,6 +35,9 @@ from assistant.stores.connection import Entries, Script, entries, reporting
 from assistant.stores.jobs import Jobs
 
 MOST_WAITING_TURNS = 4
+MOST_READS = 2
+"""Of logs, under way at the same time. Each may be long, and the deltas of others go between them; more would not be
+faster, for one server carries them out and one loop takes them in."""
 SLACK_SECONDS = 86400
 """A conversation outlives its last message by its answer; its place in the list, by this."""
 SESSION_NOT_FOUND = NotFound("session_not_found", "There is no such conversation. Open a new one.")
@@ -57,6 +61,7 @@ class RedisConversations(ConversationStore):
         self._jobs = Jobs(client)
         self._clock = clock
         self._ttl = ttl_seconds
+        self._reading = asyncio.Semaphore(MOST_READS)
         self._submit, self._cancel, self._summarise = map(Script.named, ("submit", "cancel", "summarise"))
         self._touch, self._rename, self._delete = map(Script.named, ("touch", "rename", "delete"))
 
@@ -71,7 +76,8 @@ class RedisConversations(ConversationStore):
         return session_id, Cursor(epoch, 0)
 
     async def head(self, owner: str, session_id: str) -> Cursor:
-        kept_owner, epoch, seq = await self._redis.hmget(keys.meta(session_id), ["owner", "epoch", "seq"])
+        async with self._reading:
+            kept_owner, epoch, seq = await self._redis.hmget(keys.meta(session_id), ["owner", "epoch", "seq"])
         if kept_owner != owner or epoch is None or seq is None:
             raise SESSION_NOT_FOUND
         return Cursor(str(epoch), int(seq))
@@ -200,7 +206,7 @@ class RedisConversations(ConversationStore):
             raise TURN_NOT_FOUND
 
     async def read(self, session_id: str, after: int, limit: int = 500) -> list[LogEntry]:
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with self._reading, self._redis.pipeline(transaction=True) as pipe:
             for name in (keys.events(session_id), keys.live(session_id)):
                 pipe.xrange(name, min=f"{after + 1}-0", count=limit)
             pipe.exists(keys.meta(session_id))
@@ -210,7 +216,8 @@ class RedisConversations(ConversationStore):
         return _merge(lasting, live, limit)
 
     async def messages(self, session_id: str) -> list[Message]:
-        log = entries(await self._redis.xrange(keys.events(session_id)))
+        async with self._reading:
+            log = entries(await self._redis.xrange(keys.events(session_id)))
         return [
             MessageCreated.model_validate_json(_without_place(fields["e"])).message
             for _, fields in log
