@@ -5,7 +5,11 @@
 
 local LIVE_SECONDS = 3600
 
-local function server_run() return redis.call('INFO', 'server'):match('run_id:(%w+)') end
+local run_id
+local function server_run()
+  run_id = run_id or redis.call('INFO', 'server'):match('run_id:(%w+)')
+  return run_id
+end
 
 local function open_log(meta, session_id, at, bell)
   local epoch, seq, run = unpack(redis.call('HMGET', meta, 'epoch', 'seq', 'run'))
