@@ -98,11 +98,12 @@ class Client:
         """Open a session of its own."""
         self.session = str(self.ask("session.open")["session_id"])
 
-    def submit(self, text: str) -> None:
+    def submit(self, tokens: int) -> None:
         """Send a message, and wait for nothing."""
         self.turns += 1
+        text = f"hello {self.session} {self.turns}"
         named = {"session_id": self.session, "client_message_id": f"c-{self.turns}", "text": text}
-        self.socket.sendall(self.command("turn.submit", **named))
+        self.socket.sendall(self.command("turn.submit", **named, options={"max_tokens": tokens}))
 
     def receive(self) -> list[bytes]:
         """The text frames that came; pings are answered.
@@ -184,9 +185,11 @@ class Players:
 
     Args:
         redis_url: of a Redis on a Unix socket.
+        tokens: that an answer has at most.
     """
 
-    def __init__(self, url: str, redis_url: str, count: int) -> None:
+    def __init__(self, url: str, redis_url: str, count: int, tokens: int = 512) -> None:
+        self._tokens = tokens
         self._clients = {client.socket.fileno(): client for client in (Client(url, number) for number in range(count))}
         for client in self._clients.values():
             client.open()
@@ -222,7 +225,7 @@ class Players:
         while begun > ended or time.time() < until:
             while waiting and time.time() > start + begun * RAMP_SECONDS / len(self._clients):
                 client = waiting.pop()
-                client.submit(f"hello {client.session}")
+                client.submit(self._tokens)
                 begun += 1
             for number, _ in poll.poll(0.01):
                 if number not in self._clients:
@@ -237,7 +240,7 @@ class Players:
                     elif FINISHED in text:
                         ended += 1
                         if now < until:
-                            client.submit(f"hello {client.session} {client.turns}")
+                            client.submit(self._tokens)
                             begun += 1
             if time.time() > until + PATIENCE_SECONDS:
                 raise TimeoutError("answers did not end")
