@@ -33,7 +33,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from assistant.domain.access import ANONYMOUS
 from assistant.gateway.peer import SEND_SECONDS
-from assistant.gateway.wire import SUBPROTOCOL
+from assistant.gateway.wire.frame import SUBPROTOCOL
 from assistant.stores import keys
 from assistant.stores.embedded import EmbeddedRedis
 from benchmarks.load import ADDRESSES, RAMP_SECONDS, Client, Players

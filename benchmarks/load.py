@@ -18,7 +18,7 @@ from typing import Any
 
 import hiredis
 
-from assistant.gateway.wire import SUBPROTOCOL
+from assistant.gateway.wire.frame import SUBPROTOCOL
 from assistant.stores import keys
 
 ADDRESSES = 8

@@ -34,7 +34,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from assistant.client import Client
-from assistant.gateway.wire import SUBPROTOCOL
+from assistant.gateway.wire.frame import SUBPROTOCOL
 
 TOKENS = 32
 BARE_SECONDS = 0.05

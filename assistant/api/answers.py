@@ -11,8 +11,8 @@ from assistant.domain.events import ErrorInfo, ImageUse, TurnDelta, TurnFinished
 from assistant.domain.events import MessageCreated as Created
 from assistant.domain.limits import Resource
 from assistant.domain.messages import Message
-from assistant.gateway.wire import CursorFrame
-from assistant.gateway.wire import Limits as Announced
+from assistant.gateway.wire.answers import Limits as Announced
+from assistant.gateway.wire.frame import CursorFrame
 from assistant.ports.conversations import TurnRecord
 
 ENVELOPE = frozenset({"type", "id"})

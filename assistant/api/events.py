@@ -14,7 +14,8 @@ from starlette.types import Receive, Scope, Send
 from assistant.api.problems import HttpError
 from assistant.domain.errors import NotFound, Unavailable
 from assistant.gateway.tails import FIRST_READ, MOST_READ, READ_CHARACTERS, continues
-from assistant.gateway.wire import HEARTBEAT_SECONDS, SessionDeleted, SessionSnapshot
+from assistant.gateway.wire.answers import SessionDeleted, SessionSnapshot
+from assistant.gateway.wire.frame import HEARTBEAT_SECONDS
 from assistant.ports.conversations import ConversationStore, Cursor, LogEntry
 
 MEDIA_TYPE = "text/event-stream"

@@ -4,8 +4,8 @@ from starlette.responses import Response
 
 from assistant.api.answers import HealthDetail, LimitsDetail, VersionDetail, told
 from assistant.api.services import Asked, Services
-from assistant.gateway.wire import PROTOCOL
-from assistant.gateway.wire import Limits as Announced
+from assistant.gateway.wire.answers import Limits as Announced
+from assistant.gateway.wire.frame import PROTOCOL
 from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES
 from assistant.version import SERVER
 

@@ -12,7 +12,9 @@ from assistant.api.problems import HttpError
 from assistant.domain.errors import InvalidRequest, NotFound
 from assistant.gateway.auth import Caller
 from assistant.gateway.shape import check_shape
-from assistant.gateway.wire import FRAME_BYTES, Command, MalformedFrame, SessionExport, SessionOpen, parse_command
+from assistant.gateway.wire.commands import Command, SessionExport, SessionOpen
+from assistant.gateway.wire.frame import FRAME_BYTES
+from assistant.gateway.wire.reading import MalformedFrame, parse_command
 
 PIECE_SECONDS = 15.0
 """So long may nothing come of a body that is not whole."""

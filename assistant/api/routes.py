@@ -11,21 +11,23 @@ from assistant.api import events, health, pictures, sessions, turns
 from assistant.api.answers import HealthDetail, LimitsDetail, SessionDetail, TurnDetail, VersionDetail
 from assistant.api.services import Asked, Services
 from assistant.domain.access import Scope
-from assistant.gateway.wire import (
-    Command,
+from assistant.gateway.wire.answers import (
     ImageReadyAck,
+    SessionListAck,
+    SessionOpenAck,
+    SessionRenameAck,
+    TurnSubmitAck,
+)
+from assistant.gateway.wire.commands import (
+    Command,
     SessionDelete,
     SessionExport,
     SessionList,
-    SessionListAck,
     SessionOpen,
-    SessionOpenAck,
     SessionRename,
-    SessionRenameAck,
     TurnCancel,
     TurnRegenerate,
     TurnSubmit,
-    TurnSubmitAck,
 )
 
 Handler = Callable[[Services, Asked], Awaitable[ASGIApp]]

@@ -9,17 +9,9 @@ from assistant.api.requests import json_command, named, query_command
 from assistant.api.services import Asked, Services
 from assistant.domain.events import MessageCreated
 from assistant.gateway import sessions
-from assistant.gateway.wire import (
-    CursorFrame,
-    LimitsUpdated,
-    SessionDelete,
-    SessionExport,
-    SessionList,
-    SessionOpen,
-    SessionOpenAck,
-    SessionRename,
-    SessionSnapshot,
-)
+from assistant.gateway.wire.answers import LimitsUpdated, SessionOpenAck, SessionSnapshot
+from assistant.gateway.wire.commands import SessionDelete, SessionExport, SessionList, SessionOpen, SessionRename
+from assistant.gateway.wire.frame import CursorFrame
 from assistant.ports.conversations import Cursor
 
 _FORMS = {"json": ("application/json", "json"), "markdown": ("text/markdown; charset=utf-8", "md")}

@@ -6,7 +6,8 @@ from assistant.api.answers import TurnDetail, told
 from assistant.api.requests import json_command, named
 from assistant.api.services import Asked, Services
 from assistant.domain.messages import ToolCallPart
-from assistant.gateway.wire import TurnCancel, TurnRegenerate, TurnSubmit, TurnSubmitAck
+from assistant.gateway.wire.answers import TurnSubmitAck
+from assistant.gateway.wire.commands import TurnCancel, TurnRegenerate, TurnSubmit
 from assistant.ports.conversations import Accepted
 
 

@@ -15,7 +15,9 @@ from assistant.client.link import Link, keep_alive
 from assistant.client.session import Session
 from assistant.domain.limits import Standing
 from assistant.domain.sessions import SessionInfo
-from assistant.gateway.wire import CHUNK_BYTES, HEARTBEAT_SECONDS, Chunk, MemoryItem
+from assistant.gateway.wire.answers import MemoryItem
+from assistant.gateway.wire.frame import CHUNK_BYTES, HEARTBEAT_SECONDS
+from assistant.gateway.wire.reading import Chunk
 from assistant.ports.conversations import Cursor
 
 log = logging.getLogger(__name__)

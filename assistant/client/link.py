@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from assistant.client.errors import ClientError, ServerRefused
 from assistant.domain.limits import Standing
-from assistant.gateway.wire import CLOSE_REVOKED, SUBPROTOCOL
+from assistant.gateway.wire.frame import CLOSE_REVOKED, SUBPROTOCOL
 
 log = logging.getLogger(__name__)
 _frames = logging.getLogger("assistant.client.websockets")

@@ -23,7 +23,7 @@ from assistant.domain.events import (
 )
 from assistant.domain.messages import Message
 from assistant.domain.turns import newest_branch
-from assistant.gateway.wire import SessionSnapshot
+from assistant.gateway.wire.answers import SessionSnapshot
 from assistant.ports.conversations import Cursor
 
 log = logging.getLogger(__name__)

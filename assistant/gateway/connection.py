@@ -9,26 +9,22 @@ from assistant.domain.access import Identity, Scope
 from assistant.domain.errors import AssistantError, InvalidRequest
 from assistant.gateway.unfinished import Unfinished, Upload
 from assistant.gateway.uploads import Uploads
-from assistant.gateway.wire import (
-    CLOSE_POLICY,
+from assistant.gateway.wire.answers import Error, Pong
+from assistant.gateway.wire.commands import (
     AnyCommand,
     Auth,
-    Chunk,
-    Error,
-    Frame,
     ImageBegin,
     ImageEnd,
-    MalformedFrame,
     MemoryList,
     Performed,
     Ping,
-    Pong,
     SessionClose,
     SessionExport,
     SessionList,
     SessionOpen,
-    parse_command,
 )
+from assistant.gateway.wire.frame import CLOSE_POLICY, Frame
+from assistant.gateway.wire.reading import Chunk, MalformedFrame, parse_command
 from assistant.images import ImageLimits
 
 

@@ -1,16 +1,8 @@
 """Carries out the commands of an owner's memory, and answers them."""
 
-from assistant.gateway.wire import (
-    Frame,
-    MemoryAdd,
-    MemoryAddAck,
-    MemoryCommand,
-    MemoryItem,
-    MemoryList,
-    MemoryListAck,
-    MemoryRemove,
-    MemoryRemoveAck,
-)
+from assistant.gateway.wire.answers import MemoryAddAck, MemoryItem, MemoryListAck, MemoryRemoveAck
+from assistant.gateway.wire.commands import MemoryAdd, MemoryCommand, MemoryList, MemoryRemove
+from assistant.gateway.wire.frame import Frame
 from assistant.service.memories import Memories
 
 

@@ -25,21 +25,20 @@ from assistant.gateway.pictures import Intake
 from assistant.gateway.presence import Presence
 from assistant.gateway.tails import Tails
 from assistant.gateway.unfinished import Unfinished
-from assistant.gateway.wire import (
-    CLOSE_BUSY,
-    CLOSE_INTERNAL,
-    CLOSE_POLICY,
-    CLOSE_REVOKED,
+from assistant.gateway.wire.answers import (
     Ack,
-    Auth,
     AuthAck,
-    CursorFrame,
     Error,
-    Frame,
     Hello,
-    ImageBegin,
     Limits,
     LimitsUpdated,
+    SessionOpenAck,
+    SessionSnapshot,
+    TurnSubmitAck,
+)
+from assistant.gateway.wire.commands import (
+    Auth,
+    ImageBegin,
     MemoryAdd,
     MemoryList,
     MemoryRemove,
@@ -50,14 +49,12 @@ from assistant.gateway.wire import (
     SessionExport,
     SessionList,
     SessionOpen,
-    SessionOpenAck,
     SessionRename,
-    SessionSnapshot,
     TurnCancel,
     TurnRegenerate,
     TurnSubmit,
-    TurnSubmitAck,
 )
+from assistant.gateway.wire.frame import CLOSE_BUSY, CLOSE_INTERNAL, CLOSE_POLICY, CLOSE_REVOKED, CursorFrame, Frame
 from assistant.ports.conversations import Accepted, ConversationStore, Cursor
 from assistant.service.memories import Memories
 from assistant.service.sessions import Sessions

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from assistant.domain.errors import AssistantError
 from assistant.gateway.connection import Connection
 from assistant.gateway.unfinished import Upload
-from assistant.gateway.wire import Frame, ImageBegin, ImageOffsetAck, ImageReadyAck
+from assistant.gateway.wire.answers import ImageOffsetAck, ImageReadyAck
+from assistant.gateway.wire.commands import ImageBegin
+from assistant.gateway.wire.frame import Frame
 from assistant.images import DecoderPool
 from assistant.ports.pictures import PictureStore, StoredPicture
 from assistant.service.limits import Limits

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from assistant.domain.errors import AssistantError
 from assistant.domain.limits import Standing
-from assistant.gateway.wire import LimitsUpdated
+from assistant.gateway.wire.answers import LimitsUpdated
 from assistant.service.limits import Limits
 
 log = logging.getLogger(__name__)

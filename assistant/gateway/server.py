@@ -11,7 +11,7 @@ from assistant.domain.errors import Unavailable
 from assistant.gateway.addresses import Addresses, ClientSocket, counted
 from assistant.gateway.http import HttpRequests
 from assistant.gateway.peer import Peer
-from assistant.gateway.wire import CLOSE_RESTART, FRAME_BYTES, SUBPROTOCOL
+from assistant.gateway.wire.frame import CLOSE_RESTART, FRAME_BYTES, SUBPROTOCOL
 from assistant.version import SERVER
 
 _log = logging.getLogger("assistant.gateway.websockets")

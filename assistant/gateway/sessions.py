@@ -1,17 +1,8 @@
 """Carries out the commands about an owner's conversations as a whole, and answers them."""
 
-from assistant.gateway.wire import (
-    Ack,
-    Frame,
-    SessionCommand,
-    SessionDelete,
-    SessionExport,
-    SessionExportAck,
-    SessionList,
-    SessionListAck,
-    SessionRename,
-    SessionRenameAck,
-)
+from assistant.gateway.wire.answers import Ack, SessionExportAck, SessionListAck, SessionRenameAck
+from assistant.gateway.wire.commands import SessionCommand, SessionDelete, SessionExport, SessionList, SessionRename
+from assistant.gateway.wire.frame import Frame
 from assistant.service.sessions import Sessions
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from websockets.exceptions import ConnectionClosed
 
 from assistant.domain.errors import NotFound, Unavailable
-from assistant.gateway.wire import SessionDeleted, SessionSnapshot
+from assistant.gateway.wire.answers import SessionDeleted, SessionSnapshot
 from assistant.ports.conversations import Bell, ConversationStore, LogEntry
 
 log = logging.getLogger(__name__)

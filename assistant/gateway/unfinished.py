@@ -11,7 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from assistant.domain.errors import AssistantError
-from assistant.gateway.wire import ImageBegin
+from assistant.gateway.wire.commands import ImageBegin
 
 MOST_EACH = 8
 """So many unfinished uploads are kept for one owner; the oldest goes."""

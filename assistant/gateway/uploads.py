@@ -4,7 +4,8 @@ from uuid import UUID
 
 from assistant.domain.errors import Conflict, InvalidRequest, LimitReached, NotFound, PictureError
 from assistant.gateway.unfinished import Unfinished, Upload
-from assistant.gateway.wire import Chunk, ImageBegin
+from assistant.gateway.wire.commands import ImageBegin
+from assistant.gateway.wire.reading import Chunk
 from assistant.images import ImageLimits
 
 MOST_UPLOADS = 4

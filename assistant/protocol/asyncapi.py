@@ -7,7 +7,7 @@ Source of the format: https://www.asyncapi.com/docs/reference/specification/v3.0
 from typing import Any
 
 from assistant.gateway.http import SOCKET_PATH
-from assistant.gateway.wire import CHUNK_BYTES, PROTOCOL, SUBPROTOCOL
+from assistant.gateway.wire.frame import CHUNK_BYTES, PROTOCOL, SUBPROTOCOL
 from assistant.protocol import frames
 from assistant.protocol.codes import CLOSES, ERRORS
 from assistant.protocol.frames import Model, frame_type

@@ -11,27 +11,62 @@ from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
 from pydantic import BaseModel, create_model
 
 from assistant.domain import events
-from assistant.gateway import wire
+from assistant.gateway.wire import answers
+from assistant.gateway.wire.answers import (
+    Ack,
+    AuthAck,
+    ImageOffsetAck,
+    ImageReadyAck,
+    MemoryAddAck,
+    MemoryListAck,
+    MemoryRemoveAck,
+    Pong,
+    SessionExportAck,
+    SessionListAck,
+    SessionOpenAck,
+    SessionRenameAck,
+    TurnSubmitAck,
+)
+from assistant.gateway.wire.commands import (
+    AnyCommand,
+    Auth,
+    ImageBegin,
+    ImageEnd,
+    MemoryAdd,
+    MemoryList,
+    MemoryRemove,
+    Ping,
+    SessionClose,
+    SessionDelete,
+    SessionExport,
+    SessionList,
+    SessionOpen,
+    SessionRename,
+    TurnCancel,
+    TurnRegenerate,
+    TurnSubmit,
+)
+from assistant.gateway.wire.frame import Frame
 
 Model: TypeAlias = type[BaseModel]
 
 ANSWERS: dict[Model, tuple[Model, ...]] = {
-    wire.Auth: (wire.AuthAck,),
-    wire.SessionOpen: (wire.SessionOpenAck,),
-    wire.SessionList: (wire.SessionListAck,),
-    wire.SessionRename: (wire.SessionRenameAck,),
-    wire.SessionDelete: (wire.Ack,),
-    wire.SessionExport: (wire.SessionExportAck,),
-    wire.SessionClose: (wire.Ack,),
-    wire.ImageBegin: (wire.ImageOffsetAck, wire.ImageReadyAck),
-    wire.ImageEnd: (wire.ImageReadyAck,),
-    wire.TurnSubmit: (wire.TurnSubmitAck,),
-    wire.TurnRegenerate: (wire.TurnSubmitAck,),
-    wire.TurnCancel: (wire.Ack,),
-    wire.MemoryAdd: (wire.MemoryAddAck,),
-    wire.MemoryList: (wire.MemoryListAck,),
-    wire.MemoryRemove: (wire.MemoryRemoveAck,),
-    wire.Ping: (wire.Pong,),
+    Auth: (AuthAck,),
+    SessionOpen: (SessionOpenAck,),
+    SessionList: (SessionListAck,),
+    SessionRename: (SessionRenameAck,),
+    SessionDelete: (Ack,),
+    SessionExport: (SessionExportAck,),
+    SessionClose: (Ack,),
+    ImageBegin: (ImageOffsetAck, ImageReadyAck),
+    ImageEnd: (ImageReadyAck,),
+    TurnSubmit: (TurnSubmitAck,),
+    TurnRegenerate: (TurnSubmitAck,),
+    TurnCancel: (Ack,),
+    MemoryAdd: (MemoryAddAck,),
+    MemoryList: (MemoryListAck,),
+    MemoryRemove: (MemoryRemoveAck,),
+    Ping: (Pong,),
 }
 """Command -> what answers it, if not an ``error``."""
 
@@ -42,7 +77,7 @@ def commands() -> dict[Model, tuple[Model, ...]]:
     Raises:
         LookupError: a command without its answer here.
     """
-    found = list(_members(wire.AnyCommand))
+    found = list(_members(AnyCommand))
     if missing := [command.__name__ for command in found if command not in ANSWERS]:
         raise LookupError(f"say in {__name__}.ANSWERS which ack answers {', '.join(missing)}")
     return {command: ANSWERS[command] for command in sorted(found, key=list(ANSWERS).index)}
@@ -50,12 +85,12 @@ def commands() -> dict[Model, tuple[Model, ...]]:
 
 def acks() -> list[Model]:
     """Every kind of ack."""
-    return [model for model in _wire_models() if issubclass(model, wire.Ack)]
+    return [model for model in _wire_models() if issubclass(model, Ack)]
 
 
 def notices() -> list[Model]:
     """What a server sends beside acks and the events of a session's log: hello, errors, snapshots and the like."""
-    return [model for model in _wire_models() if not issubclass(model, wire.Ack)]
+    return [model for model in _wire_models() if not issubclass(model, Ack)]
 
 
 def session_events() -> list[Model]:
@@ -77,9 +112,9 @@ def frame_type(model: Model) -> str:
 
 
 def _wire_models() -> Iterator[Model]:
-    """The frames of ``wire`` that a server sends, in the order in which they are written there."""
-    for value in vars(wire).values():
-        if isinstance(value, type) and issubclass(value, wire.Frame) and not issubclass(value, wire.Command):
+    """The frames of ``answers`` that a server sends, in the order in which they are written there."""
+    for value in vars(answers).values():
+        if isinstance(value, type) and issubclass(value, Frame):
             kind = value.model_fields.get("type")
             if kind is not None and get_origin(kind.annotation) is Literal:
                 yield value

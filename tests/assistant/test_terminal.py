@@ -19,7 +19,7 @@ from assistant.domain.events import (
     TurnProgress,
     TurnStarted,
 )
-from assistant.gateway.wire import MemoryItem
+from assistant.gateway.wire.answers import MemoryItem
 from assistant.ports.conversations import Cursor
 from assistant.terminal import _taught, _told, _Turn, read_text
 from tests.assistant.fakes import NOW, answer, question

@@ -9,7 +9,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from assistant.gateway.wire import SUBPROTOCOL
+from assistant.gateway.wire.frame import SUBPROTOCOL
 from tests.frames import check_answer, check_received
 
 

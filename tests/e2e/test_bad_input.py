@@ -11,7 +11,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin
 
-from assistant.gateway.wire import CHUNK_BYTES, SUBPROTOCOL, Chunk
+from assistant.gateway.wire.frame import CHUNK_BYTES, SUBPROTOCOL
+from assistant.gateway.wire.reading import Chunk
 from tests import pictures
 from tests.conftest import Server, Start
 from tests.e2e.raw import Raw

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from assistant.gateway.wire import FRAME_BYTES, Chunk
+from assistant.gateway.wire.frame import FRAME_BYTES
+from assistant.gateway.wire.reading import Chunk
 from assistant.protocol.codes import CLOSES, ERRORS
 from tests import pictures
 from tests.conftest import Server, Start

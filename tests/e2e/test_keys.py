@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from assistant.client import Client, ClientError, ServerRefused
 from assistant.gateway.jwts import LEEWAY_SECONDS
-from assistant.gateway.wire import SUBPROTOCOL
+from assistant.gateway.wire.frame import SUBPROTOCOL
 from tests import pictures
 from tests.conftest import Server, Start
 from tests.e2e.raw import Raw

@@ -22,11 +22,12 @@ import pytest
 from assistant.bootstrap import Stores, make_engine, running_gateway, running_worker
 from assistant.clock import SystemClock
 from assistant.domain.access import SCOPES
-from assistant.gateway import wire
 from assistant.gateway.assets import Assets
 from assistant.gateway.auth import Authenticator
 from assistant.gateway.http import HttpRequests
-from assistant.gateway.wire import Chunk, Command
+from assistant.gateway.wire import commands, reading
+from assistant.gateway.wire.commands import Command
+from assistant.gateway.wire.reading import Chunk
 from assistant.service.keys import Keys
 from assistant.settings import Settings
 from tests import pictures
@@ -121,7 +122,7 @@ ROUTES: dict[str, Callable[[Things], list[str]] | None] = {
 
 def command_types() -> dict[str, type[Command]]:
     """Every command of the wire, by its name."""
-    return {kind.model_fields["type"].annotation.__args__[0]: kind for kind in _flat(wire.AnyCommand)}  # type: ignore[union-attr]
+    return {kind.model_fields["type"].annotation.__args__[0]: kind for kind in _flat(commands.AnyCommand)}  # type: ignore[union-attr]
 
 
 def _flat(annotation: Any) -> Iterator[type[Command]]:
@@ -141,7 +142,7 @@ def test_what_is_tried_is_a_command() -> None:
     ada = Things("s_1", "t_1", "m_1", "i_1", "k_1", str(uuid4()))
     for name, attempts in ATTEMPTS.items():
         for attempt in attempts or []:
-            wire.parse_command(json.dumps({"type": name, "id": "1", **attempt(ada)}))
+            reading.parse_command(json.dumps({"type": name, "id": "1", **attempt(ada)}))
 
 
 def test_every_route_is_tried() -> None:

@@ -14,7 +14,7 @@ from assistant.client import Client, ClientError, ServerRefused, Standing
 from assistant.client import client as client_module
 from assistant.client import link as link_module
 from assistant.client.link import Link, keep_alive
-from assistant.gateway.wire import Chunk
+from assistant.gateway.wire.reading import Chunk
 from assistant.ports.conversations import Cursor
 from tests.assistant.client.server import HELLO, Conversation, Frame, Server, soon
 from tests.assistant.fakes import until

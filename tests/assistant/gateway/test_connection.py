@@ -14,7 +14,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from assistant.domain.access import Identity
 from assistant.domain.errors import AssistantError
 from assistant.gateway.connection import Close, Connection, Effect, Keep, Perform, Send
-from assistant.gateway.wire import Auth, Chunk, Error, ImageBegin, ImageEnd, Pong
+from assistant.gateway.wire.answers import Error, Pong
+from assistant.gateway.wire.commands import Auth, ImageBegin, ImageEnd
+from assistant.gateway.wire.reading import Chunk
 from assistant.images import ImageLimits
 
 LIMITS = ImageLimits(bytes=1000)

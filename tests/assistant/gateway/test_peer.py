@@ -35,7 +35,8 @@ from assistant.gateway.pictures import Intake
 from assistant.gateway.presence import Presence
 from assistant.gateway.server import listening
 from assistant.gateway.unfinished import Unfinished
-from assistant.gateway.wire import SUBPROTOCOL, Chunk
+from assistant.gateway.wire.frame import SUBPROTOCOL
+from assistant.gateway.wire.reading import Chunk
 from assistant.images import DecoderPool, ImageLimits
 from assistant.service.keys import Keys
 from assistant.service.limits import Limits

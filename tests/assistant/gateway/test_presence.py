@@ -9,7 +9,7 @@ from assistant.domain.errors import LimitReached, Unavailable
 from assistant.domain.limits import Allowances, Standing
 from assistant.gateway import presence as presence_module
 from assistant.gateway.presence import Presence, is_notable
-from assistant.gateway.wire import LimitsUpdated
+from assistant.gateway.wire.answers import LimitsUpdated
 from assistant.service.limits import Limits
 from tests.assistant.fakes import FakeLimits, until
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from assistant.domain.errors import AssistantError, LimitReached, PictureError
 from assistant.gateway.unfinished import KEPT_SECONDS, MOST_EACH, Unfinished
 from assistant.gateway.uploads import MOST_UPLOADS, Uploads
-from assistant.gateway.wire import Chunk, ImageBegin
+from assistant.gateway.wire.commands import ImageBegin
+from assistant.gateway.wire.reading import Chunk
 from assistant.images import ImageLimits
 
 DATA = bytes(range(200))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from assistant.domain.errors import LimitReached
 from assistant.domain.messages import Message, TextPart
-from assistant.gateway import wire
-from assistant.gateway.wire import Chunk, MalformedFrame, parse_command
+from assistant.gateway.wire import answers, commands, frame
+from assistant.gateway.wire.reading import Chunk, MalformedFrame, parse_command
 
 UPLOAD = UUID("1b4e28ba-2fa1-11d2-883f-0016d3cca427")
 SHA = "0" * 64
@@ -28,21 +28,24 @@ def refused(frame: str | dict[str, Any]) -> MalformedFrame:
 @pytest.mark.parametrize(
     ("frame", "kind"),
     [
-        ({"type": "auth", "id": "1", "token": None, "client": {"name": "web", "version": "0.1.0"}}, wire.Auth),
-        ({"type": "auth", "id": "1", "features": ["a", "b"]}, wire.Auth),
-        ({"type": "session.open", "id": "2"}, wire.SessionOpen),
-        ({"type": "session.open", "id": "2", "session_id": "s", "cursor": {"epoch": "e", "seq": 0}}, wire.SessionOpen),
-        ({"type": "session.list", "id": "3", "before": "17", "limit": 5}, wire.SessionList),
-        ({"type": "session.rename", "id": "3", "session_id": "s", "title": "t"}, wire.SessionRename),
-        ({"type": "session.delete", "id": "3", "session_id": "s"}, wire.SessionDelete),
-        ({"type": "session.export", "id": "3", "session_id": "s", "format": "json"}, wire.SessionExport),
-        ({"type": "session.close", "id": "3", "session_id": "s"}, wire.SessionClose),
-        (BEGIN | {"mime": "image/jpeg"}, wire.ImageBegin),
-        ({"type": "image.end", "id": "4", "upload_id": str(UPLOAD)}, wire.ImageEnd),
-        (SUBMIT | {"text": "What is this?", "images": ["i_1"]}, wire.TurnSubmit),
-        (SUBMIT | {"tool": {"name": "caption", "arguments": {"style": "alt"}}, "parent": "m_1"}, wire.TurnSubmit),
-        (SUBMIT | {"options": {"max_tokens": 5, "temperature": 0, "top_p": 1, "seed": 3}}, wire.TurnSubmit),
-        ({"type": "turn.cancel", "id": "6", "turn_id": "t_1", "seen_chars": 4}, wire.TurnCancel),
+        ({"type": "auth", "id": "1", "token": None, "client": {"name": "web", "version": "0.1.0"}}, commands.Auth),
+        ({"type": "auth", "id": "1", "features": ["a", "b"]}, commands.Auth),
+        ({"type": "session.open", "id": "2"}, commands.SessionOpen),
+        (
+            {"type": "session.open", "id": "2", "session_id": "s", "cursor": {"epoch": "e", "seq": 0}},
+            commands.SessionOpen,
+        ),
+        ({"type": "session.list", "id": "3", "before": "17", "limit": 5}, commands.SessionList),
+        ({"type": "session.rename", "id": "3", "session_id": "s", "title": "t"}, commands.SessionRename),
+        ({"type": "session.delete", "id": "3", "session_id": "s"}, commands.SessionDelete),
+        ({"type": "session.export", "id": "3", "session_id": "s", "format": "json"}, commands.SessionExport),
+        ({"type": "session.close", "id": "3", "session_id": "s"}, commands.SessionClose),
+        (BEGIN | {"mime": "image/jpeg"}, commands.ImageBegin),
+        ({"type": "image.end", "id": "4", "upload_id": str(UPLOAD)}, commands.ImageEnd),
+        (SUBMIT | {"text": "What is this?", "images": ["i_1"]}, commands.TurnSubmit),
+        (SUBMIT | {"tool": {"name": "caption", "arguments": {"style": "alt"}}, "parent": "m_1"}, commands.TurnSubmit),
+        (SUBMIT | {"options": {"max_tokens": 5, "temperature": 0, "top_p": 1, "seed": 3}}, commands.TurnSubmit),
+        ({"type": "turn.cancel", "id": "6", "turn_id": "t_1", "seen_chars": 4}, commands.TurnCancel),
         (
             {
                 "type": "turn.regenerate",
@@ -51,9 +54,9 @@ def refused(frame: str | dict[str, Any]) -> MalformedFrame:
                 "message_id": "m_1.t_1",
                 "client_message_id": "c",
             },
-            wire.TurnRegenerate,
+            commands.TurnRegenerate,
         ),
-        ({"type": "ping", "id": "7"}, wire.Ping),
+        ({"type": "ping", "id": "7"}, commands.Ping),
     ],
 )
 def test_every_command_of_the_protocol_is_read(frame: dict[str, Any], kind: type) -> None:
@@ -64,7 +67,7 @@ def test_every_command_of_the_protocol_is_read(frame: dict[str, Any], kind: type
 
 def test_what_is_left_out_has_its_default() -> None:
     command = parse_command(json.dumps(SUBMIT))
-    assert isinstance(command, wire.TurnSubmit)
+    assert isinstance(command, commands.TurnSubmit)
     assert (command.text, command.images, command.tool, command.parent) == ("", (), None, None)
     assert command.options.to_json() == "{}"
 
@@ -192,7 +195,13 @@ json_values = st.recursive(
     max_leaves=10,
 )
 fields = st.sampled_from(
-    [*wire.TurnSubmit.model_fields, *wire.ImageBegin.model_fields, *wire.Auth.model_fields, "cursor", "turn_id"]
+    [
+        *commands.TurnSubmit.model_fields,
+        *commands.ImageBegin.model_fields,
+        *commands.Auth.model_fields,
+        "cursor",
+        "turn_id",
+    ]
 )
 kinds = st.sampled_from(["auth", "session.open", "image.begin", "image.end", "turn.submit", "turn.cancel", "ping", "x"])
 ids = st.one_of(st.text(max_size=70), st.integers(), st.none())
@@ -218,7 +227,7 @@ def test_any_text_is_a_command_or_a_malformed_frame(text: str) -> None:
 
 
 def test_answers_leave_out_what_is_absent() -> None:
-    hello = wire.Hello(server="s", limits=wire.Limits(image_bytes=1, image_pixels=2, images=3, text_chars=4))
+    hello = answers.Hello(server="s", limits=answers.Limits(image_bytes=1, image_pixels=2, images=3, text_chars=4))
     assert json.loads(hello.to_json()) == {
         "type": "hello",
         "protocol": 1,
@@ -226,8 +235,8 @@ def test_answers_leave_out_what_is_absent() -> None:
         "heartbeat_seconds": 15,
         "limits": {"image_bytes": 1, "image_pixels": 2, "images": 3, "text_chars": 4, "chunk_bytes": 262144},
     }
-    assert json.loads(wire.Pong(id="3").to_json()) == {"type": "pong", "id": "3"}
-    ready = wire.ImageReadyAck(id="4", image_id="i_1", width=640, height=480, resized=False, animated=False)
+    assert json.loads(answers.Pong(id="3").to_json()) == {"type": "pong", "id": "3"}
+    ready = answers.ImageReadyAck(id="4", image_id="i_1", width=640, height=480, resized=False, animated=False)
     assert json.loads(ready.to_json()) == {
         "type": "ack",
         "id": "4",
@@ -240,7 +249,7 @@ def test_answers_leave_out_what_is_absent() -> None:
 
 
 def test_errors_carry_what_the_error_says() -> None:
-    error = wire.Error.of(LimitReached("too_many", "Wait.", retry_after=2.0), "8")
+    error = answers.Error.of(LimitReached("too_many", "Wait.", retry_after=2.0), "8")
     assert json.loads(error.to_json()) == {
         "type": "error",
         "command_id": "8",
@@ -248,7 +257,7 @@ def test_errors_carry_what_the_error_says() -> None:
         "message": "Wait.",
         "retry_after": 2.0,
     }
-    assert "command_id" not in json.loads(wire.Error.of(LimitReached("a", "b")).to_json())
+    assert "command_id" not in json.loads(answers.Error.of(LimitReached("a", "b")).to_json())
 
 
 def test_a_snapshot_carries_whole_messages() -> None:
@@ -259,7 +268,7 @@ def test_a_snapshot_carries_whole_messages() -> None:
         turn_id="t",
         created_at=datetime(2026, 1, 31, tzinfo=UTC),
     )
-    snapshot = json.loads(wire.SessionSnapshot(session_id="s", epoch="e", seq=3, messages=(message,)).to_json())
+    snapshot = json.loads(answers.SessionSnapshot(session_id="s", epoch="e", seq=3, messages=(message,)).to_json())
     assert (snapshot["type"], snapshot["seq"]) == ("session.snapshot", 3)
     assert Message.model_validate(snapshot["messages"][0]) == message
 
@@ -279,12 +288,12 @@ def test_a_chunk_is_laid_out_as_documented() -> None:
     assert Chunk.parse(frame).offset == 0x0102
 
 
-@pytest.mark.parametrize("size", [1, wire.CHUNK_BYTES])
+@pytest.mark.parametrize("size", [1, frame.CHUNK_BYTES])
 def test_chunks_at_their_bounds(size: int) -> None:
     assert len(Chunk.parse(Chunk.pack(UPLOAD, 0, bytes(size))).data) == size
 
 
-@pytest.mark.parametrize("frame", [b"", b"x", bytes(24), bytes(24 + wire.CHUNK_BYTES + 1)])
+@pytest.mark.parametrize("frame", [b"", b"x", bytes(24), bytes(24 + frame.CHUNK_BYTES + 1)])
 def test_a_binary_frame_that_is_no_chunk(frame: bytes) -> None:
     with pytest.raises(MalformedFrame) as error:
         Chunk.parse(frame)

@@ -10,7 +10,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from assistant.domain.errors import AssistantError
-from assistant.gateway import wire
+from assistant.gateway.wire import frame
+from assistant.gateway.wire.answers import Pong
+from assistant.gateway.wire.commands import TurnSubmit
 from assistant.protocol import files, frames, page, typescript
 from assistant.protocol.asyncapi import asyncapi
 from assistant.protocol.codes import CLOSES, ERRORS
@@ -56,8 +58,8 @@ def test_the_json_schema_is_one() -> None:
 
 def test_every_command_and_every_ack_has_its_partner(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {answer for found in frames.commands().values() for answer in found}
-    assert answers == {*frames.acks(), wire.Pong}
-    fewer = {command: found for command, found in frames.ANSWERS.items() if command is not wire.TurnSubmit}
+    assert answers == {*frames.acks(), Pong}
+    fewer = {command: found for command, found in frames.ANSWERS.items() if command is not TurnSubmit}
     monkeypatch.setattr(frames, "ANSWERS", fewer)
     with pytest.raises(LookupError, match="TurnSubmit"):
         frames.commands()
@@ -99,7 +101,7 @@ def test_every_error_code_has_its_advice() -> None:
 
 
 def test_every_close_code_has_its_advice() -> None:
-    sent = {value for name, value in vars(wire).items() if name.startswith("CLOSE_")}
+    sent = {value for name, value in vars(frame).items() if name.startswith("CLOSE_")}
     assert set(CLOSES) == sent | OF_THE_LIBRARY
 
 

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from assistant.gateway.wire import MalformedFrame, parse_command
+from assistant.gateway.wire.reading import MalformedFrame, parse_command
 from assistant.protocol.schema import json_schema, plain_words
 from tests.frames import check_received, check_sent
 
