@@ -5,6 +5,7 @@ import contextlib
 import logging
 import resource
 import signal
+import sys
 
 from assistant.bootstrap import (
     Say,
@@ -47,6 +48,10 @@ def _quota(settings: Settings) -> int:
     return settings.picture_quota_mb * 1024**2
 
 
+SWITCH_SECONDS = 0.0005
+"""After so long a thread that runs Python lets another: an event loop that waits for 5 ms, Python's own, is late."""
+
+
 async def serve(settings: Settings, say: Say, *, with_api: bool = False) -> None:
     """Gateway, worker, the HTTP API where it is wanted, and where no URL is given, a private Redis."""
     _configure_logging(settings)
@@ -56,6 +61,7 @@ async def serve(settings: Settings, say: Say, *, with_api: bool = False) -> None
         stores = await stack.enter_async_context(
             open_stores(url, settings.data / "pictures", picture_quota=_quota(settings))
         )
+        sys.setswitchinterval(SWITCH_SECONDS)
         engine = await asyncio.to_thread(make_engine, settings, say, settings.data / "features")
         worker = await stack.enter_async_context(running_worker(engine, stores))
         address = await stack.enter_async_context(running_gateway(settings, stores))
@@ -96,6 +102,7 @@ async def worker(settings: Settings, say: Say) -> None:
     _configure_logging(settings)
     url = shared_redis(settings)
     async with open_stores(url, None) as stores:
+        sys.setswitchinterval(SWITCH_SECONDS)
         engine = await asyncio.to_thread(make_engine, settings, say, settings.data / "features")
         async with running_worker(engine, stores) as task:
             say(f"worker ready: {engine.info.name} {engine.info.model}")

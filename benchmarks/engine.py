@@ -14,12 +14,13 @@ import importlib.util
 import os
 import platform
 import statistics
-import threading
+import sys
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ import torch
 from PIL import Image, ImageDraw
 
 import vlbm
+from assistant.domain.turns import TurnOptions
+from assistant.engines.vlbm import VlbmEngine
+from assistant.ports.engine import EngineMessage, EnginePicture, EngineRequest
+from assistant.run import SWITCH_SECONDS
 from benchmarks.llama import of_llama
 from vlbm.cache import default_cache_dir
 from vlbm.data.records import Example
@@ -216,39 +221,44 @@ def memory(model: Any, processor: Any, turns: int) -> list[str]:
     ]
 
 
-def stalls(model: Any, processor: Any, runs: int) -> list[str]:
-    """How long an event loop in the same process waits for its turn while 8 answers with a picture are made."""
-    engine = Engine(model, processor)
-    done, gaps = threading.Event(), list[float]()
+def stalls(_model: Any, _processor: Any, runs: int) -> list[str]:
+    """How late the service's event loop is while its engine makes 8 answers with a picture in the same process."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    engine = VlbmEngine.load("packaged", click.echo)
+    shown = [_drawn(number) for number in range(8 * (runs + 1))]
+    asked = [EnginePicture("i", sha256(data).hexdigest(), data, 640, 480) for data in shown]
 
-    async def tick() -> None:
-        last = time.perf_counter()
-        while not done.is_set():
-            await asyncio.sleep(0.001)
-            now = time.perf_counter()
-            gaps.append(1000 * (now - last) - 1)
-            last = now
+    async def answer(pictures: Sequence[EnginePicture]) -> None:
+        for picture in pictures:
+            message = EngineMessage("user", "Tell me about it.", (picture,))
+            async for _ in engine.generate(EngineRequest((message,), TurnOptions(max_tokens=TOKENS))):
+                pass
 
-    def answer(number: int) -> None:
-        for run in range(runs):
-            picture = PictureRef.of(_drawn(100 * run + number))
-            list(engine.generate(_asked([Message("user", "Tell me about it.", (picture,))], TOKENS)))
+    async def measured() -> list[float]:
+        await asyncio.gather(*(answer(asked[number::8][:1]) for number in range(8)))  # what is only done once
+        gaps = list[float]()
+        ticking = asyncio.create_task(_tick(gaps))
+        await asyncio.gather(*(answer(asked[number::8][1:]) for number in range(8)))
+        ticking.cancel()
+        await engine.close()
+        return gaps
 
-    threads = [threading.Thread(target=answer, args=(number,)) for number in range(8)]
-    ticking = threading.Thread(target=lambda: asyncio.run(tick()))
-    for thread in (ticking, *threads):
-        thread.start()
-    for thread in threads:
-        thread.join()
-    done.set()
-    ticking.join()
-    engine.close()
-    gaps.sort()
+    gaps = sorted(asyncio.run(measured()))
     late = [f"{gaps[int(share * (len(gaps) - 1))]:.1f} ms ({name})" for name, share in QUANTILES.items()]
     over = 100 * sum(gap > 5 for gap in gaps) / len(gaps)
     return [
         f"It is late by {', '.join(late)}; by more than 5 ms in {over:.2f} % of {len(gaps)} ticks of a millisecond."
     ]
+
+
+async def _tick(gaps: list[float]) -> None:
+    """How late each tick of a millisecond is, in milliseconds."""
+    last = time.perf_counter()
+    while True:
+        await asyncio.sleep(0.001)
+        now = time.perf_counter()
+        gaps.append(1000 * (now - last) - 1)
+        last = now
 
 
 PARTS: dict[str, tuple[str, Callable[[Any, Any, int], list[str]]]] = {
