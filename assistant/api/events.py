@@ -98,20 +98,26 @@ class EventStream:
         if self._snapshot is not None:
             await send(self._event(self._snapshot.to_json(), self._snapshot.seq))
         async with self._conversations.watch(self._session_id) as bell:
+            away = False
             while True:
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         fresh = await bell.wait()
                 except TimeoutError:
                     await send(_HEARTBEAT)
-                    continue
+                    if not away:
+                        continue
+                    fresh = []
+                away = False
                 try:
                     if continues(self._after, fresh):
                         await self._send_entries(send, fresh)
                     else:
                         await self._catch_up(send)
                 except Unavailable:
-                    continue  # the bell rings when the store is back
+                    away = (
+                        True  # the bell rings when the store is back, but not where only a node of a cluster was away
+                    )
                 except NotFound:
                     await send(_frame(SessionDeleted(session_id=self._session_id).to_json()))
                     return
