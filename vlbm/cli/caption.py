@@ -54,7 +54,7 @@ def caption(
     if not pictures:
         say(f"every picture has a caption in {out} already" if done else "there are no pictures in these folders")
         return
-    loaded, processor = load(model)
+    loaded, processor = load(model, device="auto")
     processor.language_number(language)  # one that it cannot speak is said before anything is looked at
     lend_memory(loaded, processor, memory)
     asked = question or ask("caption", language=language, style=style)

@@ -94,10 +94,10 @@ def evaluate(
 
 
 def _load(name: str) -> Candidate:
-    """A model to be compared."""
+    """A model to be compared, where it computes fastest."""
     from vlbm.evaluation.evaluate import Candidate
 
-    model, processor = load(name)
+    model, processor = load(name, device="auto")
     return Candidate(name, model, processor)
 
 

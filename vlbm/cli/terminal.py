@@ -29,15 +29,16 @@ def without_other_bars() -> None:
     disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def load(name: str) -> tuple[Any, Any]:
-    """A model and its processor, where they compute fastest.
+def load(name: str, device: str = "cpu") -> tuple[Any, Any]:
+    """A model and its processor, with our own words about what takes long, and no bars of transformers.
 
-    What takes long is said in our own words, without the bars of transformers.
+    Args:
+        name, device: as in `vlbm.load`.
     """
     import vlbm
 
     without_other_bars()
-    return vlbm.load(name, progress=say, device="auto")
+    return vlbm.load(name, progress=say, device=device)
 
 
 def show(line: str) -> None:
