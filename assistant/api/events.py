@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from assistant.api.problems import HttpError
 from assistant.domain.errors import NotFound, Unavailable
-from assistant.gateway.tails import FIRST_READ, MOST_READ, READ_CHARACTERS, continues
+from assistant.gateway.tails import FIRST_READ, continues, wider
 from assistant.gateway.wire.answers import SessionDeleted, SessionSnapshot
 from assistant.gateway.wire.frame import HEARTBEAT_SECONDS
 from assistant.ports.conversations import ConversationStore, Cursor, LogEntry
@@ -130,8 +130,7 @@ class EventStream:
             await self._send_entries(send, entries)
             if len(entries) < limit:
                 return
-            size = sum(len(entry.json) for entry in entries)
-            limit = max(min(READ_CHARACTERS * len(entries) // size, 2 * limit, MOST_READ), 1)
+            limit = wider(limit, entries)
 
     async def _send_entries(self, send: Callable[[bytes], Awaitable[None]], entries: list[LogEntry]) -> None:
         for entry in entries:

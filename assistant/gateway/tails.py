@@ -121,8 +121,7 @@ class Tails:
                 after = await self._send_entries(after, entries)
             if len(entries) < limit:
                 return after
-            size = sum(len(entry.json) for entry in entries)
-            limit = max(min(READ_CHARACTERS * len(entries) // size, 2 * limit, MOST_READ), 1)
+            limit = wider(limit, entries)
 
     async def _send_entries(self, after: int, entries: list[LogEntry]) -> int:
         async with self._ack_first:
@@ -140,6 +139,12 @@ async def _rung(bell: Bell, most_seconds: float | None) -> list[LogEntry]:
             return await bell.wait()
     except TimeoutError:
         return []
+
+
+def wider(limit: int, entries: list[LogEntry]) -> int:
+    """How many events to read at once after so many that were these: what should make up ``READ_CHARACTERS``."""
+    size = sum(len(entry.json) for entry in entries)
+    return max(min(READ_CHARACTERS * len(entries) // size, 2 * limit, MOST_READ), 1)
 
 
 def continues(after: int, entries: list[LogEntry]) -> bool:
