@@ -12,7 +12,9 @@ import torch
 from PIL import Image, ImageDraw
 
 import vlbm
-from vlbm.engine import Engine, PictureRef
+from vlbm.engine import Engine, PictureRef, readers
+from vlbm.engine.engine import TOKENS
+from vlbm.engine.paged import PagedReader
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,10 +35,21 @@ def processor(packaged: tuple[Any, Any]) -> Any:
     return packaged[1]
 
 
+@pytest.fixture(scope="session")
+def reader(model: Any) -> tuple[PagedReader, str]:
+    """What engines read with, and its precision: rounding and packing all weights takes a second."""
+    read, precision = readers.reader(model, "auto", TOKENS)
+    assert isinstance(read, PagedReader)
+    return read, precision
+
+
 @pytest.fixture
-def engine(model: Any, processor: Any) -> Iterator[Engine]:
-    """An engine with an empty feature cache."""
-    made = Engine(model, processor)
+def engine(model: Any, processor: Any, reader: tuple[PagedReader, str]) -> Iterator[Engine]:
+    """An engine that has seen and read nothing; only the packed weights are those of the test before."""
+    shared, precision = reader
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vlbm.engine.engine.reader", lambda *_: (PagedReader(shared.network), precision))
+        made = Engine(model, processor)
     yield made
     made.close()
 
