@@ -79,7 +79,7 @@ class Answers:
 def ask(bench: Bench, stage: str, things: Sequence[Thing], ways: Sequence[str] = WAYS) -> Answers:
     """Ask about each thing, and each baseline as well."""
     said = answers_of(bench, stage, things)
-    return Answers(things, said, {way: _baseline(bench, f"{stage}, {way}", things, way) for way in ways})
+    return Answers(things, said, {way: _baseline(bench, f"{stage}, {way}", things, said, way) for way in ways})
 
 
 def answers_of(bench: Bench, stage: str, things: Sequence[Thing]) -> list[Answer]:
@@ -87,8 +87,8 @@ def answers_of(bench: Bench, stage: str, things: Sequence[Thing]) -> list[Answer
     return bench.ask(stage, [Posed(thing.picture) for thing in things])
 
 
-def _baseline(bench: Bench, stage: str, things: Sequence[Thing], way: str) -> list[bool]:
-    """Which things one way of answering names."""
+def _baseline(bench: Bench, stage: str, things: Sequence[Thing], said: Sequence[Answer], way: str) -> list[bool]:
+    """Which things one way of answering names, where this is said of them with their own pictures."""
     if way == NONE:
         without = bench.ask(stage, [Posed(None)])[0].text
         return [thing.named(without) for thing in things]
@@ -96,9 +96,8 @@ def _baseline(bench: Bench, stage: str, things: Sequence[Thing], way: str) -> li
         asked = [with_labels(bench.labels(thing.picture), QUESTION) for thing in things]
         return [thing.named(text) for thing, text in zip(things, bench.bare(stage, asked), strict=True)]
     if way == SHUFFLED:
-        others = [another(things, number) for number in range(len(things))]
-        swapped = answers_of(bench, stage, others)
-        return [thing.named(answer.text) for thing, answer in zip(things, swapped, strict=True)]
+        texts = {thing: answer.text for thing, answer in zip(things, said, strict=True)}  # the question is the same
+        return [thing.named(texts[another(things, number)]) for number, thing in enumerate(things)]
     if way == LABEL:
         return [thing.named(next(iter(bench.labels(thing.picture)), "")) for thing in things]
     return [thing.named(bench.nearest(thing.picture)) for thing in things]
