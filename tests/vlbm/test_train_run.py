@@ -53,17 +53,36 @@ trained = "all"
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("data")
     for name, seed in (("train", 1), ("held_out", 2)):
         examples = []
         for number, case in enumerate(cases(8, seed=seed)):
-            path = tmp_path / f"{name}-{number}.png"
+            path = made / f"{name}-{number}.png"
             case.picture.save(path)
             examples.append(Example((path,), case.right, "translate", case.source, concept=case.sense.meaning))
-        write_jsonl(tmp_path / f"{name}.jsonl", examples)
-    (tmp_path / "mine.toml").write_text(FILE, encoding="utf-8")
-    return tmp_path
+        write_jsonl(made / f"{name}.jsonl", examples)
+    (made / "mine.toml").write_text(FILE, encoding="utf-8")
+    return made
+
+
+@pytest.fixture
+def folder(data: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(data, tmp_path, dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="session")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A folder with a run, made with some lines that cannot be used, and what was said of it."""
+    folder = shutil.copytree(data, tmp_path_factory.mktemp("trained"), dirs_exist_ok=True)
+    (folder / "bad.png").write_bytes(b"no picture")
+    with (folder / "train.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"image": "bad.png", "target": "a"}\n{"image": "gone.png", "target": "a"}\n')
+        file.write('{"target": "' + "word " * 200 + '"}\n')
+    code, said, warned = train(folder)
+    assert code == 0, warned
+    return folder, said, warned
 
 
 def train(folder: Path, name: str = "mine.toml") -> tuple[int, str, str]:
@@ -71,13 +90,8 @@ def train(folder: Path, name: str = "mine.toml") -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_a_file_becomes_a_model(folder: Path) -> None:
-    (folder / "bad.png").write_bytes(b"no picture")
-    with (folder / "train.jsonl").open("a", encoding="utf-8") as file:
-        file.write('{"image": "bad.png", "target": "a"}\n{"image": "gone.png", "target": "a"}\n')
-        file.write('{"target": "' + "word " * 200 + '"}\n')
-    code, said, warned = train(folder)
-    assert code == 0, warned
+def test_a_file_becomes_a_model(trained: tuple[Path, str, str]) -> None:
+    folder, said, warned = trained
     assert "8 examples" in said
     assert "not a picture that can be read" in warned
     assert "line 10: picture 'gone.png' is not there" in warned
@@ -98,7 +112,9 @@ def test_only_the_packaged_adapter_is_trained_further(folder: Path) -> None:
     assert "--start is for 'packaged'" in result.output
 
 
-def test_two_processes_train_one_model(folder: Path) -> None:
+def test_two_processes_train_one_model(trained: tuple[Path, str, str], tmp_path: Path) -> None:
+    made = shutil.ignore_patterns("run", "cache")
+    folder = shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True, ignore=made)
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "vlbm.cli", "train"]
     done = subprocess.run(
         [*launch, str(folder / "mine.toml"), "--cache", str(folder / "cache")],
@@ -113,15 +129,13 @@ def test_two_processes_train_one_model(folder: Path) -> None:
     log = (folder / "run" / "log.jsonl").read_text(encoding="utf-8")
     assert [json.loads(line)["step"] for line in log.splitlines()] == [2, 4]
     together, _ = vlbm.load(folder / "run")
-    shutil.rmtree(folder / "run")
-    train(folder)
-    alone, _ = vlbm.load(folder / "run")
+    alone, _ = vlbm.load(trained[0] / "run")
     ones = [model.fusions.state_dict()["0.alpha"] for model in (together, alone)]
     assert not torch.equal(*ones)  # half the examples were others
 
 
-def test_the_encoder_looks_once_at_each_picture(folder: Path) -> None:
-    train(folder)
+def test_the_encoder_looks_once_at_each_picture(trained: tuple[Path, str, str]) -> None:
+    folder, *_ = trained
     model, processor = vlbm.load(folder / "run")
     seen = SeenPictures(model, processor, folder / "cache" / "seen")
     kept = seen.see(folder / "train-0.png")
