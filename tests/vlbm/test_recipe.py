@@ -75,23 +75,28 @@ def material(small: Any) -> Any:
     return replace(material, others=[("Hello?", (5, 6))]), reader, processor
 
 
-def test_it_trains_goes_on_where_it_was_and_what_it_wrote_loads(small: Any, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(small: Any, tmp_path_factory: pytest.TempPathFactory) -> recipe.Report:
+    return recipe.train(out=tmp_path_factory.mktemp("trained"), cache_dir=small[0], plan=PLAN, tell=silent)
+
+
+def test_it_trains_goes_on_where_it_was_and_what_it_wrote_loads(
+    small: Any, trained: recipe.Report, tmp_path: Path
+) -> None:
     cache, found = small
-    report = recipe.train(out=tmp_path, cache_dir=cache, plan=PLAN, tell=silent)
-    assert [point.step for point in report.points] == [1, 2]
-    assert report.pictures == len(found)
-    again = recipe.train(out=tmp_path / "again", cache_dir=cache, plan=PLAN, tell=silent)
-    assert again.points == report.points
-    assert (tmp_path / "adapter.safetensors").read_bytes() == (tmp_path / "again" / "adapter.safetensors").read_bytes()
+    assert [point.step for point in trained.points] == [1, 2]
+    assert trained.pictures == len(found)
+    again = recipe.train(out=tmp_path, cache_dir=cache, plan=PLAN, tell=silent)
+    assert again.points == trained.points
+    assert (tmp_path / packaged.ADAPTER).read_bytes() == (trained.folder / packaged.ADAPTER).read_bytes()
     model, processor = packaged.load_packaged(folder=tmp_path)
     assert model.config.memory_pictures == 8
     assert processor.fusion_begins == "question"
     assert processor.languages == list(LANGUAGES)
 
 
-def test_a_trained_adapter_is_trained_further(small: Any, tmp_path: Path) -> None:
-    cache, _ = small
-    first = recipe.train(out=tmp_path / "first", cache_dir=cache, plan=PLAN, tell=silent).folder
+def test_a_trained_adapter_is_trained_further(small: Any, trained: recipe.Report, tmp_path: Path) -> None:
+    (cache, _), first = small, trained.folder
     further = recipe.train(out=tmp_path, cache_dir=cache, plan=replace(PLAN, seed=5), tell=silent, start=first)
     assert [point.step for point in further.points] == [1, 2]
     name = "fusions.2.query.weight"
