@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
+import gguf
 import pytest
 import torch
 from torch import nn
@@ -21,11 +23,16 @@ QUESTIONS = ("What is the capital of France?", "Write a haiku about the sea.", "
 def bare() -> Any:
     """SmolLM2 as transformers reads it, with nothing of this library's loading."""
     from transformers import AutoConfig, LlamaForCausalLM
+    from transformers.initialization import no_init_weights
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
     path = smollm2_file()
-    model = LlamaForCausalLM(AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name))
-    loaded = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)  # type: ignore[no-untyped-call]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GGUFReader", "get_tensor_name_map"):  # else made anew for each call, and for each part of a model
+            patch.setattr(gguf, name, cache(getattr(gguf, name)))
+        with no_init_weights():
+            model = LlamaForCausalLM(AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name))
+        loaded = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)  # type: ignore[no-untyped-call]
     missing, unexpected = model.load_state_dict(loaded["tensors"], strict=False)
     assert missing in ([], ["lm_head.weight"])
     assert not unexpected
