@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from click.testing import CliRunner
 
 from vlbm.cli import EXIT_ERROR, main
+from vlbm.evaluation import proof
 from vlbm.evaluation.proof import Proof
 
 
-@pytest.mark.timeout(600)  # most of a minute on two idle cores
-def test_the_picture_is_used() -> None:
+@pytest.mark.timeout(600)  # less than half a minute on two idle cores
+def test_the_picture_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "TRAIN", 480)
+    monkeypatch.setattr(proof, "TEST", 96)
+    monkeypatch.setattr(proof, "PLAN", replace(proof.PLAN, steps=150, rate=5e-3, evaluate_every=150))
     result = CliRunner().invoke(main, ["prove", "--language-model", "gru", "--fusion", "sum_token"])
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "the picture is used"
