@@ -120,6 +120,7 @@ def gather(
         )
 
     names = imagenet_names()
+    silent = unspoken(names, found)
     return Material(
         pictures=found,
         rows=rows,
@@ -132,7 +133,7 @@ def gather(
         scene_numbers=[n for n in range(SCENES) if n % APART],
         names=names,
         classifier=model.encoder.net.classifier.weight.detach().cpu(),
-        groups=[n for n in range(len(names.groups)) if n not in unspoken(names, found)],
+        groups=[n for n in range(len(names.groups)) if n not in silent],
         kinds=kinds_by_concept(names),
         others=(),
     )
