@@ -19,6 +19,15 @@ from vlbm.engine.paged import PagedReader
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Torch computes in one thread: several wait for each other busily, which is slower where anything else runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def packaged() -> tuple[Any, Any]:
     """The packaged model and its processor."""
@@ -38,7 +47,9 @@ def processor(packaged: tuple[Any, Any]) -> Any:
 @pytest.fixture(scope="session")
 def reader(model: Any) -> tuple[PagedReader, str]:
     """What engines read with, and its precision: rounding and packing all weights takes a second."""
+    torch.set_num_threads(2)  # the reader's own; it shares its work out among them
     read, precision = readers.reader(model, "auto", TOKENS)
+    torch.set_num_threads(1)
     assert isinstance(read, PagedReader)
     return read, precision
 
