@@ -10,7 +10,7 @@ import psutil
 from tests.vlbm.conftest import drawn, picture_ref
 from vlbm.engine import End, Engine, FeatureCache, GenerationRequest, Message
 
-TURNS, SETTLED, LAST = 100, 40, 10
+TURNS, SETTLED, LAST = 300, 100, 20
 MOST_GROWTH = 2 * 2**20  # bytes: 40 KB lost each turn are seen; a page of keys and values has 360 KB
 
 
