@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -32,19 +35,39 @@ def smollm2_file() -> Path:
 
 
 def read_gguf(path: Path) -> LanguageWeights:
-    """Dequantise a GGUF file into transformers' own names and shapes (about 13 s for 135 M parameters on 2 cores)."""
+    """Dequantise a GGUF file into transformers' own names and shapes (8 s of a core for 135 M parameters)."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-    config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name)
-    config.dtype = torch.float32
-    with torch.device("meta"):
-        skeleton = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-    parsed = load_gguf_checkpoint(  # type: ignore[no-untyped-call]
-        str(path), return_tensors=True, model_to_load=skeleton, torch_dtype=torch.float32
-    )
-    tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+    with _parsed_once():
+        config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name)
+        config.dtype = torch.float32
+        with torch.device("meta"):
+            skeleton = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        parsed = load_gguf_checkpoint(  # type: ignore[no-untyped-call]
+            str(path), return_tensors=True, model_to_load=skeleton, torch_dtype=torch.float32
+        )
+        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
     return LanguageWeights(config=config, state=parsed["tensors"], tokenizer=tokenizer)
+
+
+@contextmanager
+def _parsed_once() -> Iterator[None]:
+    """Let transformers parse a file once, and make the table of tensors' names once.
+
+    It does the first for configuration, weights and tokenizer each, and the second for every module of the model: 19 of
+    27 seconds.
+    """
+    import gguf
+
+    own = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    try:
+        for name, made in own.items():
+            setattr(gguf, name, cache(made))
+        yield
+    finally:
+        for name, made in own.items():
+            setattr(gguf, name, made)
 
 
 SMOLLM2 = LanguageSpec(name="smollm2-135m-instruct", package=Package("Apache-2.0", smollm2_file, read_gguf))
