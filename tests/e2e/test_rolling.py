@@ -181,7 +181,7 @@ async def _next_answers(talks: list[Talk]) -> None:
 
 async def test_an_assistant_that_is_restarted_goes_on_where_it_was(start: Start, tmp_path: Path) -> None:
     """The one worker and its private Redis stop together."""
-    arguments = ("serve", "--engine", "scripted", "--scripted-delay-ms", "60", "--data", str(tmp_path))
+    arguments = ("serve", "--engine", "scripted", "--scripted-delay-ms", "200", "--data", str(tmp_path))
     server = start(*arguments)
     port = server.port
     async with asyncio.timeout(60), Client(server.socket_url) as client:
