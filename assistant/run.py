@@ -53,8 +53,8 @@ SWITCH_SECONDS = 0.0005
 """After so long a thread that runs Python lets another: an event loop that waits for 5 ms, Python's own, is late."""
 
 
-def _keep_what_is_loaded() -> None:
-    """Look no longer for garbage in what start-up has made: that takes 20 ms each time, in which no delta is sent on."""
+def keep_what_is_loaded() -> None:
+    """Look no longer for garbage in what start-up has made: that takes 20 ms, in which nothing is sent on."""
     gc.collect()
     gc.freeze()
 
@@ -72,7 +72,7 @@ async def serve(settings: Settings, say: Say, *, with_api: bool = False) -> None
         engine = await asyncio.to_thread(make_engine, settings, say, settings.data / "features")
         worker = await stack.enter_async_context(running_worker(engine, stores))
         address = await stack.enter_async_context(running_gateway(settings, stores))
-        _keep_what_is_loaded()
+        keep_what_is_loaded()
         say(address)
         if with_api:
             say(f"HTTP API: {await stack.enter_async_context(running_api(settings, stores))}")
@@ -88,7 +88,7 @@ async def gateway(settings: Settings, say: Say) -> None:
         open_stores(url, None, picture_quota=_quota(settings)) as stores,
         running_gateway(settings, stores) as address,
     ):
-        _keep_what_is_loaded()
+        keep_what_is_loaded()
         say(address)
         await _until_stopped()
 
@@ -114,5 +114,6 @@ async def worker(settings: Settings, say: Say) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
         engine = await asyncio.to_thread(make_engine, settings, say, settings.data / "features")
         async with running_worker(engine, stores) as task:
+            keep_what_is_loaded()
             say(f"worker ready: {engine.info.name} {engine.info.model}")
             await _until_stopped(task)

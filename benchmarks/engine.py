@@ -33,7 +33,7 @@ import vlbm
 from assistant.domain.turns import TurnOptions
 from assistant.engines.vlbm import VlbmEngine
 from assistant.ports.engine import EngineMessage, EnginePicture, EngineRequest
-from assistant.run import SWITCH_SECONDS
+from assistant.run import SWITCH_SECONDS, keep_what_is_loaded
 from benchmarks.llama import of_llama
 from vlbm.cache import default_cache_dir
 from vlbm.data.records import Example
@@ -236,6 +236,7 @@ def stalls(_model: Any, _processor: Any, runs: int) -> list[str]:
 
     async def measured() -> list[float]:
         await asyncio.gather(*(answer(asked[number::8][:1]) for number in range(8)))  # what is only done once
+        keep_what_is_loaded()
         gaps = list[float]()
         ticking = asyncio.create_task(_tick(gaps))
         await asyncio.gather(*(answer(asked[number::8][1:]) for number in range(8)))
