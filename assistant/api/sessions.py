@@ -8,11 +8,10 @@ from assistant.api.events import MEDIA_TYPE, EventStream, read_cursor
 from assistant.api.requests import json_command, named, query_command
 from assistant.api.services import Asked, Services
 from assistant.domain.events import MessageCreated
-from assistant.gateway import sessions
-from assistant.gateway.wire.answers import LimitsUpdated, SessionOpenAck, SessionSnapshot
+from assistant.gateway import sessions, turns
+from assistant.gateway.wire.answers import LimitsUpdated, SessionOpenAck
 from assistant.gateway.wire.commands import SessionDelete, SessionExport, SessionList, SessionOpen, SessionRename
 from assistant.gateway.wire.frame import CursorFrame
-from assistant.ports.conversations import Cursor
 
 _FORMS = {"json": ("application/json", "json"), "markdown": ("text/markdown; charset=utf-8", "md")}
 
@@ -78,15 +77,10 @@ async def events(services: Services, asked: Asked) -> ASGIApp:
     """Follow a conversation."""
     session_id = named(asked.request, "session_id")
     said = asked.request.headers.get("last-event-id") or asked.request.query_params.get("cursor")
-    start = read_cursor(said) if said else None
+    wanted = read_cursor(said) if said else None
     conversations = services.conversations
     head = await conversations.head(asked.owner, session_id)
-    start = start or Cursor(head.epoch, 0)
-    snapshot = None
-    if start.epoch != head.epoch or start.seq > head.seq:
-        messages = tuple(await conversations.messages(session_id))
-        snapshot = SessionSnapshot(session_id=session_id, epoch=head.epoch, seq=head.seq, messages=messages)
-        start = head
+    start, snapshot = await turns.start_of(conversations, session_id, head, wanted)
 
     if asked.request.method == "HEAD":
         return Response(media_type=MEDIA_TYPE)

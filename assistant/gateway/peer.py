@@ -14,8 +14,7 @@ from websockets.protocol import State
 
 from assistant.domain.access import SCOPES
 from assistant.domain.errors import AssistantError, LimitReached, NotFound
-from assistant.domain.messages import ToolCallPart
-from assistant.gateway import memories, sessions
+from assistant.gateway import memories, sessions, turns
 from assistant.gateway.addresses import ClientSocket
 from assistant.gateway.auth import Authenticator, Caller
 from assistant.gateway.connection import Close, Connection, Effect, Keep, Perform, Send
@@ -33,8 +32,6 @@ from assistant.gateway.wire.answers import (
     Limits,
     LimitsUpdated,
     SessionOpenAck,
-    SessionSnapshot,
-    TurnSubmitAck,
 )
 from assistant.gateway.wire.commands import (
     Auth,
@@ -55,7 +52,7 @@ from assistant.gateway.wire.commands import (
     TurnSubmit,
 )
 from assistant.gateway.wire.frame import CLOSE_BUSY, CLOSE_INTERNAL, CLOSE_POLICY, CLOSE_REVOKED, CursorFrame, Frame
-from assistant.ports.conversations import Accepted, ConversationStore, Cursor
+from assistant.ports.conversations import ConversationStore, Cursor
 from assistant.service.memories import Memories
 from assistant.service.sessions import Sessions
 from assistant.service.submissions import MOST_CHARACTERS, MOST_PICTURES, Submissions
@@ -195,12 +192,9 @@ class Peer:
                     await self._answer(command.id, lambda: self._session(command))
             case SessionList() | SessionExport():
                 await self._answer(command.id, lambda: self._session(command))
-            case TurnSubmit():
+            case TurnSubmit() | TurnRegenerate():
                 async with self._ack_first:
-                    await self._answer(command.id, lambda: self._submit(command))
-            case TurnRegenerate():
-                async with self._ack_first:
-                    await self._answer(command.id, lambda: self._regenerate(command))
+                    await self._answer(command.id, lambda: self._asked(command))
             case TurnCancel():
                 async with self._ack_first:
                     await self._answer(command.id, lambda: self._cancel(command))
@@ -245,15 +239,11 @@ class Peer:
             )
         if command.session_id is None:
             session_id, start = await conversations.create(owner)
-            head = start
+            snapshot = None
         else:
             session_id, head = command.session_id, await conversations.head(owner, command.session_id)
-            start = Cursor(command.cursor.epoch, command.cursor.seq) if command.cursor else Cursor(head.epoch, 0)
-        snapshot: SessionSnapshot | None = None
-        if start.epoch != head.epoch or start.seq > head.seq:
-            messages = await conversations.messages(session_id)
-            snapshot = SessionSnapshot(session_id=session_id, epoch=head.epoch, seq=head.seq, messages=tuple(messages))
-            start = head
+            wanted = Cursor(command.cursor.epoch, command.cursor.seq) if command.cursor else None
+            start, snapshot = await turns.start_of(conversations, session_id, head, wanted)
         await self._tails.follow(session_id, start.seq, snapshot)
         return SessionOpenAck(
             id=command.id, session_id=session_id, cursor=CursorFrame(epoch=start.epoch, seq=start.seq)
@@ -262,29 +252,8 @@ class Peer:
     async def _session(self, command: SessionCommand) -> Frame:
         return await sessions.answer(self._services.kept, self._connection.owner, command)
 
-    async def _submit(self, command: TurnSubmit) -> Frame:
-        tool = command.tool
-        accepted = await self._services.submissions.accept(
-            self._connection.owner,
-            command.session_id,
-            client_message_id=command.client_message_id,
-            text=command.text,
-            image_ids=command.images,
-            tool=ToolCallPart(name=tool.name, arguments=tool.arguments) if tool else None,
-            options=command.options,
-            parent=command.parent,
-        )
-        return _accepted(command.id, accepted)
-
-    async def _regenerate(self, command: TurnRegenerate) -> Frame:
-        accepted = await self._services.submissions.regenerate(
-            self._connection.owner,
-            command.session_id,
-            command.message_id,
-            client_message_id=command.client_message_id,
-            options=command.options,
-        )
-        return _accepted(command.id, accepted)
+    async def _asked(self, command: TurnSubmit | TurnRegenerate) -> Frame:
+        return await turns.answer(self._services.submissions, self._connection.owner, command)
 
     async def _cancel(self, command: TurnCancel) -> Frame:
         for session_id in self._tails:
@@ -321,9 +290,3 @@ class Peer:
             log.info("a client does not read: letting it go")
             self._socket.transport.abort()
             raise ConnectionClosedError(None, None) from None
-
-
-def _accepted(command_id: str, accepted: Accepted) -> TurnSubmitAck:
-    return TurnSubmitAck(
-        id=command_id, turn_id=accepted.turn_id, message_id=accepted.message_id, duplicate=accepted.duplicate
-    )
