@@ -262,11 +262,11 @@ def make_verifier(settings: Settings) -> TokenVerifier | None:
 
 
 @contextlib.asynccontextmanager
-async def _meanwhile(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    """Have work done that never ends while the context is open."""
+async def _meanwhile(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[asyncio.Task[None]]:
+    """Have work done that never ends while the context is open; the value is its task."""
     task = asyncio.create_task(work, name=name)
     try:
-        yield
+        yield task
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -291,17 +291,14 @@ async def running_worker(engine: Engine, stores: Stores) -> AsyncIterator[asynci
         SystemClock(),
     )
     name = f"{socket.gethostname()}-{os.getpid()}"
-    task = asyncio.create_task(Worker(name, engine.info, stores.queue, runner).run(), name="worker")
-    beside = [
-        asyncio.create_task(stores.sweeper.run(), name="sweeper"),
-        asyncio.create_task(stores.forgotten.follow(engine), name="forgotten pictures"),
-    ]
     try:
-        yield task
+        async with (
+            _meanwhile(stores.sweeper.run(), "sweeper"),
+            _meanwhile(stores.forgotten.follow(engine), "forgotten pictures"),
+            _meanwhile(Worker(name, engine.info, stores.queue, runner).run(), "worker") as task,
+        ):
+            yield task
     finally:
-        for each in (task, *beside):
-            each.cancel()
-        await asyncio.gather(task, *beside, return_exceptions=True)
         await engine.close()
 
 
