@@ -10,13 +10,8 @@ import torch
 
 from vlbm.errors import NotEnoughMemory
 
-BYTES = {
-    "fp32": 4.0,
-    "bf16": 2.0,
-    "fp16": 2.0,
-    "int8": 1.25,
-    "int4": 0.75,
-}  # of a weight, with its group's scale and offset
+# Of a weight, with its group's scale and offset.
+BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.25, "int4": 0.75}
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 

@@ -85,68 +85,49 @@ def of_engine(engine: Any) -> Run:
 
 def of_transformers(model: Any, processor: Any) -> Run:
     """`transformers.generate` on the same language model, greedily, one prompt after the other."""
-    import torch
-    from transformers import StoppingCriteriaList
-
-    from vlbm.engine import Message
-    from vlbm.engine.text import render
-
-    def one(prompt: str, tokens: int) -> list[float]:
-        came = list[float]()
-
-        def note(_ids: Any, _scores: Any, **_: Any) -> Any:
-            came.append(time.perf_counter())
-            return torch.zeros(1, dtype=torch.bool)
-
-        ids = torch.tensor([render(processor, [Message("user", prompt)])])
-        model.language_model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=tokens,
-            min_new_tokens=tokens,
-            do_sample=False,
-            stopping_criteria=StoppingCriteriaList([note]),
-        )
-        return came
-
-    return lambda prompts, tokens: [one(prompt, tokens) for prompt in prompts]
+    return lambda prompts, tokens: [_generated(model.language_model, processor, [one], tokens) for one in prompts]
 
 
-def of_transformers_together(model: Any, processor: Any) -> Run:
-    """`transformers.generate` with a static cache on the same language model, greedily, all prompts as one batch.
+def of_transformers_together(language_model: Any, processor: Any) -> Run:
+    """`transformers.generate` with a static cache, greedily, all prompts as one batch.
 
     Its forward pass is compiled where transformers does so by itself: on a GPU, once for each size of a batch.
     """
+
+    def run(prompts: Sequence[str], tokens: int) -> list[list[float]]:
+        came = _generated(language_model, processor, prompts, tokens, cache_implementation="static")
+        return [came] * len(prompts)
+
+    return run
+
+
+def _generated(language_model: Any, processor: Any, prompts: Sequence[str], tokens: int, **options: Any) -> list[float]:
+    """The times at which the tokens of one batch came, where the language model is."""
     import torch
     from transformers import StoppingCriteriaList
 
     from vlbm.engine import Message
     from vlbm.engine.text import render
 
-    def run(prompts: Sequence[str], tokens: int) -> list[list[float]]:
-        came = list[float]()
+    came = list[float]()
 
-        def note(ids: Any, _scores: Any, **_: Any) -> Any:
-            ids.cpu()  # waits for it
-            came.append(time.perf_counter())
-            return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+    def note(ids: Any, _scores: Any, **_: Any) -> Any:
+        ids.cpu()  # waits for it
+        came.append(time.perf_counter())
+        return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
 
-        asked = [render(processor, [Message("user", prompt)]) for prompt in prompts]
-        longest = max(map(len, asked))
-        ids = torch.tensor([[0] * (longest - len(row)) + row for row in asked], device=model.device)
-        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in asked], device=model.device)
-        model.generate(
-            ids,
-            attention_mask=mask,
-            max_new_tokens=tokens,
-            min_new_tokens=tokens,
-            do_sample=False,
-            cache_implementation="static",
-            stopping_criteria=StoppingCriteriaList([note]),
-        )
-        return [came] * len(prompts)
-
-    return run
+    asked = [render(processor, [Message("user", prompt)]) for prompt in prompts]
+    longest, device = max(map(len, asked)), language_model.device
+    language_model.generate(
+        torch.tensor([[0] * (longest - len(row)) + row for row in asked], device=device),
+        attention_mask=torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in asked], device=device),
+        max_new_tokens=tokens,
+        min_new_tokens=tokens,
+        do_sample=False,
+        stopping_criteria=StoppingCriteriaList([note]),
+        **options,
+    )
+    return came
 
 
 def _median(paces: Sequence[Pace]) -> Pace:
