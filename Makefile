@@ -3,6 +3,8 @@
 BIN := .venv/bin
 SETUP := @scripts/setup
 export PYTHON
+# Many tests wait, for servers, leases and browsers. Each process that runs them loads the model (4 GB).
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test coverage lint format lock train bench turns crowd faults experiments comparisons protocol setup clean
@@ -20,11 +22,11 @@ test: ## set up what the tests need, then run every check and test
 	$(SETUP) test
 	@$(MAKE) --no-print-directory lint
 	scripts/setup npm test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 coverage: ## count which branches of vlbm its tests take; at least 90 % are wanted
 	$(SETUP) test
-	$(BIN)/python -m pytest tests/vlbm --cov=vlbm --cov-branch --cov-fail-under=90 --timeout=600 $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/vlbm --cov=vlbm --cov-branch --cov-fail-under=90 --timeout=600 $(ARGS)
 
 lint: ## ruff, mypy, import-linter
 	$(SETUP) lint

@@ -20,6 +20,7 @@ from assistant.gateway.wire.reading import Chunk
 from assistant.images import ImageLimits
 
 LIMITS = ImageLimits(bytes=1000)
+UPLOAD = UUID("018f2f6e-7f43-7cc4-9d6d-3a3f1d4c5b6a")
 
 
 def connected() -> Connection:
@@ -58,8 +59,8 @@ def test_nobody_is_anybody_before_auth() -> None:
         command("session.open"),
         command("turn.submit", session_id="s", client_message_id="c", text="x"),
         command("turn.cancel", turn_id="t"),
-        begin(b"x", uuid4()),
-        command("image.end", upload_id=str(uuid4())),
+        begin(b"x", UPLOAD),
+        command("image.end", upload_id=str(UPLOAD)),
     ],
 )
 def test_nothing_is_done_before_auth(frame: str) -> None:
@@ -83,7 +84,7 @@ def test_auth_is_performed_once() -> None:
     assert connection.owner == "ada"
 
 
-@pytest.mark.parametrize("frame", [b"", b"x", Chunk.pack(uuid4(), 0, b"x")])
+@pytest.mark.parametrize("frame", [b"", b"x", Chunk.pack(UPLOAD, 0, b"x")])
 def test_bytes_before_auth_end_the_connection(frame: bytes) -> None:
     effect = Connection(LIMITS).receive(frame)
     assert isinstance(effect, Close)
