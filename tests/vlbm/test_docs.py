@@ -15,6 +15,7 @@ from vlbm.training.settings import read_settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EVERY = [*DOCUMENTS, ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
 
 
 def commands() -> list[str]:
@@ -45,3 +46,11 @@ def test_the_file_of_a_training_reads(tmp_path: Path) -> None:
     assert settings.out == tmp_path / "runs" / "mine"
     assert settings.model.fusion_layers == [2, 3]
     assert settings.training == Plan(steps=2000, batch=16, trained="all")
+
+
+@pytest.mark.parametrize("document", EVERY, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_document_is_whole_and_its_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    assert not re.search(r"^(<{7}|>{7}|={7}$)", text, re.MULTILINE), "a merge was not finished"
+    inside = [link for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if "://" not in link]
+    assert [link for link in inside if not (document.parent / link).exists()] == []
