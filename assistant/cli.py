@@ -29,7 +29,7 @@ def cli() -> None:
 @cli.command()
 @options("host", "port", "api_port", "data", "redis_url", *_ACCESS, *LIMITS, "picture_quota_mb", *_ENGINE)
 def serve(**values: Any) -> None:
-    """Run everything in one process."""
+    """Run everything; the model computes in a process of its own."""
     from assistant import run
 
     said = click.get_current_context().get_parameter_source("api_port")
@@ -56,7 +56,7 @@ def api(**values: Any) -> None:
 
 
 @cli.command()
-@options("redis_url", *_ENGINE)
+@options("data", "redis_url", *_ENGINE)
 def worker(**values: Any) -> None:
     """Run only a worker."""
     from assistant import run

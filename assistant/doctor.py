@@ -13,9 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from assistant.bootstrap import make_verifier
 from assistant.domain.errors import AssistantError, Unavailable
 from assistant.gateway.auth import is_loopback
+from assistant.servers import make_verifier
 from assistant.settings import REDIS_EXAMPLE, Settings
 from assistant.stores.connection import check, connect
 from assistant.stores.embedded import find_server

@@ -138,7 +138,9 @@ class Settings:
     api_port: int = _option(
         "Port of the HTTP API; `assistant serve` has one where this is given.", 8001, kind=click.IntRange(0, 65535)
     )
-    data: Path = _option("Folder of conversations and pictures.", _data_folder, kind=_Folder(file_okay=False))
+    data: Path = _option(
+        "Folder of what is kept of conversations and pictures.", _data_folder, kind=_Folder(file_okay=False)
+    )
     redis_url: str | None = _option("Redis to use instead of a private one.", kind=url, env=("REDIS_URL",))
     engine: Literal["vlbm", "scripted"] = _option(
         "What answers: the model, or a script for trying everything else.",

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from assistant.bootstrap import Stores, open_stores
@@ -80,6 +81,21 @@ class Server:
     @property
     def port(self) -> int:
         return int(self.url.rsplit(":", 1)[1])
+
+    @property
+    def worker(self) -> psutil.Process:
+        """The process with the model, of ``assistant serve``."""
+        return child(self.process.pid, "-m assistant.worker")
+
+    @property
+    def redis(self) -> psutil.Process:
+        """Its private Redis."""
+        return child(self.process.pid, "redis.sock")
+
+
+def child(parent: int, words: str) -> psutil.Process:
+    """The child of a process whose command has these words. Raises ``StopIteration`` where there is none."""
+    return next(child for child in psutil.Process(parent).children() if words in " ".join(child.cmdline()))
 
 
 Start = Callable[..., Server]

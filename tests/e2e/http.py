@@ -9,9 +9,10 @@ from typing import Any
 
 import aiohttp
 
-from assistant.bootstrap import Stores, make_engine, running_api, running_worker
+from assistant.bootstrap import Stores, make_engine, running_worker
 from assistant.clock import SystemClock
 from assistant.domain.access import Scope
+from assistant.servers import running_api
 from assistant.service.keys import Keys
 from assistant.settings import Settings
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from assistant.bootstrap import Stores, open_stores, running_gateway, running_worker
+from assistant.bootstrap import Stores, open_stores, running_worker
 from assistant.client import Client, Session
 from assistant.domain.errors import NotFound, Unavailable
 from assistant.domain.events import TurnDelta, TurnFinished, TurnStarted
 from assistant.engines.scripted import ScriptedEngine
 from assistant.ports.conversations import Bell
+from assistant.servers import running_gateway
 from assistant.settings import Settings
 from assistant.stores import keys
 from assistant.stores.bells import Bells

@@ -146,15 +146,11 @@ def test_help_comes_at_once(assistant_command: list[str]) -> None:
 
 def test_the_private_redis_is_on_no_port_and_goes_with_its_parent(start: Start) -> None:
     server = start("serve", "--engine", "scripted")
-    import psutil
-
-    children = psutil.Process(server.process.pid).children()
-    assert len(children) == 1
-    assert not [c for c in children[0].net_connections() if c.family in (socket.AF_INET, socket.AF_INET6)]
+    redis = server.redis
+    assert not [c for c in redis.net_connections() if c.family in (socket.AF_INET, socket.AF_INET6)]
     server.process.kill()
     server.process.wait()
-    _, alive = psutil.wait_procs(children, timeout=10)
-    assert not alive
+    redis.wait(timeout=10)
 
 
 def test_a_conversation_is_named_taken_along_and_deleted(

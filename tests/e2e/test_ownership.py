@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from assistant.bootstrap import Stores, make_engine, running_gateway, running_worker
+from assistant.bootstrap import Stores, make_engine, running_worker
 from assistant.clock import SystemClock
 from assistant.domain.access import SCOPES
 from assistant.gateway.assets import Assets
@@ -28,6 +28,7 @@ from assistant.gateway.http import HttpRequests
 from assistant.gateway.wire import commands, reading
 from assistant.gateway.wire.commands import Command
 from assistant.gateway.wire.reading import Chunk
+from assistant.servers import running_gateway
 from assistant.service.keys import Keys
 from assistant.settings import Settings
 from tests import pictures

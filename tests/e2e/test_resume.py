@@ -4,7 +4,6 @@ import asyncio
 import random
 from typing import Any
 
-import psutil
 import pytest
 
 from assistant.client import Client
@@ -128,12 +127,11 @@ async def test_two_devices_see_the_same_events(server: Server) -> None:
 @pytest.mark.timeout(120)
 async def test_a_killed_redis_loses_no_accepted_turn(start: Start) -> None:
     server = start("serve", "--engine", "scripted", "--scripted-delay-ms", "200")
-    (redis,) = psutil.Process(server.process.pid).children()
     async with Raw(server.socket_url) as client:
         session = (await client.command("session.open"))["session_id"]
         await client.command("turn.submit", session_id=session, client_message_id="c-1", text="hello")
         await client.until("turn.delta")
-        redis.kill()
+        server.redis.kill()
         async with asyncio.timeout(60):
             await client.until("turn.finished")
         events = client.events

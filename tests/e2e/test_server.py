@@ -20,7 +20,7 @@ def test_the_idle_server_takes_less_than_a_gigabyte_and_a_half(start: Start) -> 
 
 def test_turns_leave_little_behind(model_server: Server) -> None:
     """After the turns of the other tests: memory of its own, without what is mapped from files (weights, libraries)."""
-    status = Path(f"/proc/{model_server.process.pid}/status").read_text(encoding="utf-8")
+    status = Path(f"/proc/{model_server.worker.pid}/status").read_text(encoding="utf-8")
     own = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon:"))
     assert own < 1e9, f"{own / 1e9:.2f} GB"
 
