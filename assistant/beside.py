@@ -26,7 +26,9 @@ TOLD = ("engine", "model", "scripted_delay_ms", "data", "redis_url", "log_level"
 """Settings that the worker is told."""
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
-"""Before one that died is started again; a pause is twice as long as the last, unless that was a while ago."""
+"""Before one that died is started again, each time twice as long, to the longest."""
+LONG_LIFE = 60.0
+"""After one that lived for so many seconds, pauses begin with the first again."""
 STOP_SECONDS = 20.0
 """So long it may take to give its turns back."""
 
@@ -38,7 +40,9 @@ async def start() -> Process:
         stdin=PIPE,
         stdout=PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        start_new_session=True,  # Ctrl-C is for this process, which ends the other in good order
+        # Ctrl-C is for this process, which ends the other in good order. Another session would be one too many: by
+        # sched(7), "The autogroup feature", its threads' nice would not be weighed against this process any more.
+        process_group=0,
     )
 
 
@@ -91,7 +95,7 @@ async def _keep(process: Process | None, order: bytes, say: Say, ready: asyncio.
         except (AssistantError, OSError) as error:
             if not ready.is_set():
                 raise
-            if time.monotonic() - started > 2 * LONGEST_PAUSE:
+            if time.monotonic() - started > LONG_LIFE:
                 pause = FIRST_PAUSE
             log.error("%s It is started again in %.0f s.", error, pause)
         process = None

@@ -8,32 +8,24 @@ Peers run in turn with ours, in one run: transformers, and llama.cpp where `llam
 
 from __future__ import annotations
 
-import asyncio
 import importlib.metadata
 import importlib.util
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from PIL import Image, ImageDraw
 
 import vlbm
-from assistant.domain.turns import TurnOptions
-from assistant.engines.vlbm import VlbmEngine
-from assistant.ports.engine import EngineMessage, EnginePicture, EngineRequest
-from assistant.run import SWITCH_SECONDS, keep_what_is_loaded
+from benchmarks import stalls
 from benchmarks.llama import of_llama
 from vlbm.cache import default_cache_dir
 from vlbm.data.records import Example
@@ -68,7 +60,6 @@ PLACES = {
     "cuda": Place((1, 8, 64, 256), (1, 8, 64, 256), ("fp32", "bf16", "fp16"), HERE.with_name("results-gpu.md")),
 }
 PACKAGES = ("torch", "transformers", "llama-cpp-python")
-QUANTILES = {"median": 0.5, "p99": 0.99, "worst": 1.0}
 CAPTIONS = 20  # a language
 TEXTS = (
     "The sun is a star at the centre of the solar system. Light from it takes about eight minutes to reach the earth, "
@@ -153,7 +144,7 @@ def pictures(model: Any, processor: Any, runs: int) -> list[str]:
     engine = Engine(model, processor)
     first, second, bare = list[float](), list[float](), list[float]()
     for run in range(runs + 1):
-        data = [_drawn(2 * run + n) for n in range(2)]
+        data = [stalls.drawn(2 * run + n) for n in range(2)]
         started = time.perf_counter()
         encode(model, processor, PictureRef.of(data[0]), "en")
         bare.append(time.perf_counter() - started)
@@ -221,45 +212,9 @@ def memory(model: Any, processor: Any, turns: int) -> list[str]:
     ]
 
 
-def stalls(_model: Any, _processor: Any, runs: int) -> list[str]:
-    """How late the service's event loop is while its engine makes 8 answers with a picture in the same process."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    engine = VlbmEngine.load("packaged", click.echo)
-    shown = [_drawn(number) for number in range(8 * (runs + 1))]
-    asked = [EnginePicture("i", sha256(data).hexdigest(), data, 640, 480) for data in shown]
-
-    async def answer(pictures: Sequence[EnginePicture]) -> None:
-        for picture in pictures:
-            message = EngineMessage("user", "Tell me about it.", (picture,))
-            async for _ in engine.generate(EngineRequest((message,), TurnOptions(max_tokens=TOKENS))):
-                pass
-
-    async def measured() -> list[float]:
-        await asyncio.gather(*(answer(asked[number::8][:1]) for number in range(8)))  # what is only done once
-        keep_what_is_loaded()
-        gaps = list[float]()
-        ticking = asyncio.create_task(_tick(gaps))
-        await asyncio.gather(*(answer(asked[number::8][1:]) for number in range(8)))
-        ticking.cancel()
-        await engine.close()
-        return gaps
-
-    gaps = sorted(asyncio.run(measured()))
-    late = [f"{gaps[int(share * (len(gaps) - 1))]:.1f} ms ({name})" for name, share in QUANTILES.items()]
-    over = 100 * sum(gap > 5 for gap in gaps) / len(gaps)
-    return [
-        f"It is late by {', '.join(late)}; by more than 5 ms in {over:.2f} % of {len(gaps)} ticks of a millisecond."
-    ]
-
-
-async def _tick(gaps: list[float]) -> None:
-    """How late each tick of a millisecond is, in milliseconds."""
-    last = time.perf_counter()
-    while True:
-        await asyncio.sleep(0.001)
-        now = time.perf_counter()
-        gaps.append(1000 * (now - last) - 1)
-        last = now
+def late(_model: Any, _processor: Any, runs: int) -> list[str]:
+    """How late the gateway's event loop is beside a worker."""
+    return stalls.measure(runs)
 
 
 PARTS: dict[str, tuple[str, Callable[[Any, Any, int], list[str]]]] = {
@@ -268,7 +223,7 @@ PARTS: dict[str, tuple[str, Callable[[Any, Any, int], list[str]]]] = {
     "later": ("The tenth turn of a conversation", later_turn),
     "pictures": ("A picture, the first time and the second", pictures),
     "limit": ("Beside the memory's pace", limit),
-    "stalls": ("An event loop beside it", stalls),
+    "stalls": ("The event loop of the gateway beside it", late),
 }
 
 
@@ -358,14 +313,6 @@ def _chrf(
         said.append("".join(step.text for step in steps if isinstance(step, Token)))
     engine.close()
     return f"{chrf(said, [[example.target] for example, _ in posed]).interval.value:.1f}"
-
-
-def _drawn(number: int) -> bytes:
-    picture = Image.linear_gradient("L").resize((640, 480)).convert("RGB")
-    ImageDraw.Draw(picture).ellipse((60, 40, 400, 380), fill=(number * 40 % 256, number * 90 % 256, 90))
-    stream = BytesIO()
-    picture.save(stream, "PNG")
-    return stream.getvalue()
 
 
 def _ms(times: Sequence[float]) -> str:

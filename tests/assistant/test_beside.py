@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -62,6 +63,8 @@ async def test_it_is_told_what_to_do_and_heard(house: House, tmp_path: Path) -> 
     house.program(f"open({str(told)!r}, 'w').write(json.dumps(told))", READY, "until_the_parent_is_gone()")
     async with house.running() as (process, _):
         assert house.said == ["soon"]
+        assert os.getpgid(process.pid) == process.pid, "Ctrl-C would end it before its turns are given back"
+        assert os.getsid(process.pid) == os.getsid(0), "the nice of its threads would not count against this process"
     assert process.returncode == -signal.SIGTERM
     fields = json.loads(told.read_text())
     assert (fields["model"], fields["data"]) == ("a model", str(house.settings.data))
