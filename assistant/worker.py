@@ -10,9 +10,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 from assistant.bootstrap import make_engine, open_stores, running_worker
 from assistant.domain.errors import AssistantError
@@ -48,11 +47,12 @@ async def answering(
 
 def main() -> None:
     """Answer as a child, until SIGTERM or the end of the parent."""
-    told = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    parent = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no line for the parent
 
-    def tell(**what: Any) -> None:
-        told.write(json.dumps(what) + "\n")
+    def tell(**what: str) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it is gone, which is noticed otherwise
+            os.write(parent, json.dumps(what).encode() + b"\n")
 
     line = sys.stdin.readline()
     if not line:
@@ -67,7 +67,7 @@ def main() -> None:
         sys.exit(2)
 
 
-async def _answer(settings: Settings, tell: Any) -> None:
+async def _answer(settings: Settings, tell: Callable[..., None]) -> None:
     assert settings.redis_url is not None  # noqa: S101
     asyncio.get_running_loop().add_reader(0, _stop_alone)
     pictures = settings.data / "pictures"
