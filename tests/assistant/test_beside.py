@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,11 +17,25 @@ from assistant.domain.errors import Unavailable
 from assistant.settings import Settings
 
 READY = 'print(\'{"say": "soon"}\'); print(\'{"ready": "a worker"}\', flush=True)'
-PARENT = """
+LISTENING = """
 import json, signal, sys, time
 told = json.loads(sys.stdin.readline())
 def until_the_parent_is_gone():
     sys.stdin.read()
+"""
+
+
+WORKER = """
+import os
+from assistant import worker
+from assistant.domain.errors import InvalidRequest
+from assistant.engines.scripted import ScriptedEngine
+def make_engine(settings, say, features):
+    print("what a library prints")
+    os.system("echo and what its programs do")
+    say("Loading " + settings.model)
+    return load()
+worker.make_engine = make_engine
 """
 
 
@@ -36,14 +51,14 @@ class House:
         self.settings = Settings(data=folder / "data", model="a model")
         self.said: list[str] = []
 
-    def program(self, *lines: str) -> None:
-        (self._folder / "stand_in.py").write_text("\n".join([PARENT, *lines]))
+    def program(self, *lines: str, before: str = LISTENING) -> None:
+        (self._folder / "stand_in.py").write_text("\n".join([before, *lines]))
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[tuple[asyncio.subprocess.Process, "asyncio.Task[None]"]]:
+    async def running(self, url: str = "redis://:secret@host") -> AsyncIterator[tuple[Process, "asyncio.Task[None]"]]:
         process = await beside.start()
         try:
-            async with beside.running_beside(process, self.settings, "redis://:secret@host", self.said.append) as task:
+            async with beside.running_beside(process, self.settings, url, self.said.append) as task:
                 yield process, task
         finally:
             await beside.end(process)
@@ -54,7 +69,6 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(beside, "PROGRAM", "stand_in")
     monkeypatch.setattr(beside, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(beside, "STOP_SECONDS", 0.2)
     return House(tmp_path)
 
 
@@ -128,8 +142,30 @@ async def test_one_that_dies_is_started_again_after_longer_and_longer(
     assert house.said == ["soon"], "only the first start is told"
 
 
-async def test_one_that_does_not_end_is_killed(house: House) -> None:
+async def test_one_that_does_not_end_is_killed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "STOP_SECONDS", 0.2)
     house.program("signal.signal(signal.SIGTERM, signal.SIG_IGN)", READY, "time.sleep(60)")
     async with asyncio.timeout(20), house.running() as (process, _):
         pass
     assert process.returncode == -signal.SIGKILL
+
+
+async def test_the_worker_says_what_it_has_to_and_nothing_else(house: House, redis_url: str) -> None:
+    house.program("load = ScriptedEngine", "worker.main()", before=WORKER)
+    async with asyncio.timeout(60), house.running(redis_url) as (process, task):
+        assert not task.done()
+    assert (house.said, process.returncode) == (["Loading a model"], 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("InvalidRequest('model_unreadable', 'No such model.')", "No such model."),
+        ("OSError(28, 'No space')", "No space"),
+    ],
+)
+async def test_what_the_worker_cannot_load_is_said(house: House, redis_url: str, error: str, said: str) -> None:
+    house.program("def load():", f"    raise {error}", "worker.main()", before=WORKER)
+    with pytest.raises(Unavailable, match=said):
+        async with asyncio.timeout(60), house.running(redis_url):
+            raise AssertionError("it is not ready")
