@@ -5,6 +5,7 @@ as browsers do by themselves. As on a socket nothing is queued here: a slow read
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -12,11 +13,11 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from assistant.api.problems import HttpError
-from assistant.domain.errors import NotFound, Unavailable
-from assistant.gateway.tails import FIRST_READ, continues, wider
+from assistant.domain.errors import NotFound
+from assistant.gateway.following import following
 from assistant.gateway.wire.answers import SessionDeleted, SessionSnapshot
 from assistant.gateway.wire.frame import HEARTBEAT_SECONDS
-from assistant.ports.conversations import ConversationStore, Cursor, LogEntry
+from assistant.ports.conversations import ConversationStore, Cursor
 
 MEDIA_TYPE = "text/event-stream"
 RETRY_MILLISECONDS = 1000
@@ -97,46 +98,16 @@ class EventStream:
         await send(b"retry: %d\n\n" % RETRY_MILLISECONDS)
         if self._snapshot is not None:
             await send(self._event(self._snapshot.to_json(), self._snapshot.seq))
-        async with self._conversations.watch(self._session_id) as bell:
-            away = False
-            while True:
-                try:
-                    async with asyncio.timeout(HEARTBEAT_SECONDS):
-                        fresh = await bell.wait()
-                except TimeoutError:
-                    await send(_HEARTBEAT)
-                    if not away:
-                        continue
-                    fresh = []
-                away = False
-                try:
-                    if continues(self._after, fresh):
-                        await self._send_entries(send, fresh)
-                    else:
-                        await self._catch_up(send)
-                except Unavailable:
-                    away = (
-                        True  # the bell rings when the store is back, but not where only a node of a cluster was away
-                    )
-                except NotFound:
-                    await send(_frame(SessionDeleted(session_id=self._session_id).to_json()))
-                    return
-
-    async def _catch_up(self, send: Callable[[bytes], Awaitable[None]]) -> None:
-        """Read the log to its end, in pieces that together are never much."""
-        limit = FIRST_READ
-        while True:
-            entries = await self._conversations.read(self._session_id, self._after, limit)
-            await self._send_entries(send, entries)
-            if len(entries) < limit:
-                return
-            limit = wider(limit, entries)
-
-    async def _send_entries(self, send: Callable[[bytes], Awaitable[None]], entries: list[LogEntry]) -> None:
-        for entry in entries:
-            if entry.seq > self._after:
-                await send(self._event(entry.json, entry.seq))
-                self._after = entry.seq
+        coming = following(self._conversations, self._session_id, self._after, asyncio.Lock(), HEARTBEAT_SECONDS)
+        try:
+            async with contextlib.aclosing(coming):
+                async for entries in coming:
+                    for entry in entries:
+                        await send(self._event(entry.json, entry.seq))
+                    if not entries:
+                        await send(_HEARTBEAT)
+        except NotFound:
+            await send(_frame(SessionDeleted(session_id=self._session_id).to_json()))
 
     def _event(self, json: str, seq: int) -> bytes:
         return f"id: {self._epoch}:{seq}\n".encode() + _frame(json)

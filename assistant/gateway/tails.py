@@ -5,24 +5,17 @@ It holds no queue of events: a slow client's events stay in the store until it i
 
 import asyncio
 import contextlib
-import itertools
 import logging
-import random
 from collections.abc import Awaitable, Callable, Iterator
 
 from websockets.exceptions import ConnectionClosed
 
-from assistant.domain.errors import NotFound, Unavailable
+from assistant.domain.errors import NotFound
+from assistant.gateway.following import following
 from assistant.gateway.wire.answers import SessionDeleted, SessionSnapshot
-from assistant.ports.conversations import Bell, ConversationStore, LogEntry
+from assistant.ports.conversations import ConversationStore, LogEntry
 
 log = logging.getLogger(__name__)
-FIRST_READ, MOST_READ = 2, 64
-"""Events that are read at once: few at first, for each may be long; then as many as may make up ``READ_CHARACTERS``."""
-AGAIN_SECONDS = (3.0, 6.0)
-"""After so long the log is looked at again that could not be read; not by all tails at the same moment."""
-READ_CHARACTERS = 64 * 1024
-"""What is held for a client that reads slowly."""
 
 
 class Tails:
@@ -86,25 +79,15 @@ class Tails:
         if snapshot is not None:
             async with self._ack_first:
                 await self._send(snapshot.to_json())
-        async with self._conversations.watch(session_id) as bell:
-            away = False
-            while True:
-                fresh = await _rung(bell, random.uniform(*AGAIN_SECONDS) if away else None)  # noqa: S311
-                away = False
-                try:
-                    if continues(after, fresh):
-                        after = await self._send_entries(after, fresh)
-                    else:
-                        after = await self._catch_up(session_id, after)
-                except Unavailable:
-                    # The bell rings when the store is back, but not where only a node of a cluster was away.
-                    log.warning("the store does not answer: a tail waits")
-                    away = True
-                except NotFound:
-                    await self._say_deleted(session_id)
-                    return
-                except ConnectionClosed:
-                    return
+        coming = following(self._conversations, session_id, after, self._catching_up)
+        try:
+            async with contextlib.aclosing(coming):
+                async for entries in coming:
+                    await self._send_entries(entries)
+        except NotFound:
+            await self._say_deleted(session_id)
+        except ConnectionClosed:
+            return
 
     async def _say_deleted(self, session_id: str) -> None:
         async with self._ack_first:
@@ -113,42 +96,7 @@ class Tails:
             with contextlib.suppress(ConnectionClosed):
                 await self._send(SessionDeleted(session_id=session_id).to_json())
 
-    async def _catch_up(self, session_id: str, after: int) -> int:
-        limit = FIRST_READ
-        while True:
-            async with self._catching_up:
-                entries = await self._conversations.read(session_id, after, limit)
-                after = await self._send_entries(after, entries)
-            if len(entries) < limit:
-                return after
-            limit = wider(limit, entries)
-
-    async def _send_entries(self, after: int, entries: list[LogEntry]) -> int:
+    async def _send_entries(self, entries: list[LogEntry]) -> None:
         async with self._ack_first:
             for entry in entries:
-                if entry.seq > after:
-                    await self._send(entry.json)
-                    after = entry.seq
-        return after
-
-
-async def _rung(bell: Bell, most_seconds: float | None) -> list[LogEntry]:
-    """What came with the next ring, or nothing after some time."""
-    try:
-        async with asyncio.timeout(most_seconds):
-            return await bell.wait()
-    except TimeoutError:
-        return []
-
-
-def wider(limit: int, entries: list[LogEntry]) -> int:
-    """How many events to read at once after so many that were these: what should make up ``READ_CHARACTERS``."""
-    size = sum(len(entry.json) for entry in entries)
-    return max(min(READ_CHARACTERS * len(entries) // size, 2 * limit, MOST_READ), 1)
-
-
-def continues(after: int, entries: list[LogEntry]) -> bool:
-    """Whether these entries leave no gap behind ``after`` or between them."""
-    if not entries or entries[0].seq > after + 1:
-        return False
-    return all(later.seq == earlier.seq + 1 for earlier, later in itertools.pairwise(entries))
+                await self._send(entry.json)

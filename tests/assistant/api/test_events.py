@@ -9,11 +9,13 @@ import pytest
 from assistant.api import events
 from assistant.api.events import EventStream
 from assistant.domain.errors import Unavailable
+from assistant.gateway import following
 from tests.assistant.fakes import FakeConversations
 
 
 async def test_a_log_that_could_not_be_read_is_read_again_without_a_ring(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(following, "AGAIN_SECONDS", (0.05, 0.06))
     store, sent, came = FakeConversations(), list[bytes](), asyncio.Event()
     session, cursor = await store.create("ada")
 

@@ -22,9 +22,9 @@ from assistant.client.link import Link
 from assistant.domain.access import Scope
 from assistant.domain.errors import Unavailable
 from assistant.domain.limits import UNLIMITED, Allowance, Allowances, Standing, exhausted
+from assistant.gateway import following as following_module
 from assistant.gateway import live as live_module
 from assistant.gateway import peer as peer_module
-from assistant.gateway import tails as tails_module
 from assistant.gateway.addresses import Addresses
 from assistant.gateway.assets import Assets
 from assistant.gateway.auth import Authenticator
@@ -400,7 +400,7 @@ async def test_a_store_that_is_away_is_said_and_the_socket_stays(gateway: Gatewa
 async def test_what_could_not_be_read_is_looked_at_again_though_no_bell_rings(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tails_module, "AGAIN_SECONDS", (0.02, 0.03))
+    monkeypatch.setattr(following_module, "AGAIN_SECONDS", (0.02, 0.03))
     async with gateway.client() as client:
         session_id = (await client.command("session.open"))["session_id"]
         gateway.conversations.error = AWAY
