@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from assistant.domain.events import ErrorInfo, ImageUse, TurnDelta, TurnFinished, TurnStarted, TurnStatus, Usage
+from assistant.domain.events import ErrorInfo, ImageUse, TurnDelta, TurnFinished, TurnStarted, TurnState, Usage
 from assistant.domain.events import MessageCreated as Created
 from assistant.domain.limits import Resource
 from assistant.domain.messages import Message
@@ -48,7 +48,7 @@ class TurnDetail(Answer):
     session_id: str
     turn_id: str
     message_id: str
-    status: Literal["queued", "running"] | TurnStatus
+    status: TurnState
     text: str
     answer: Message | None = None
     usage: Usage | None = None

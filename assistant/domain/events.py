@@ -121,6 +121,9 @@ class ToolFinished(Value):
 
 
 TurnStatus = Literal["completed", "cancelled", "failed", "length"]
+"""How a turn ended."""
+TurnState = Literal["queued", "running"] | TurnStatus
+"""How a turn stands."""
 
 
 class TurnFinished(Value):

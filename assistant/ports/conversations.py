@@ -3,9 +3,9 @@
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Protocol
 
-from assistant.domain.events import PlacedEvent, TurnStatus
+from assistant.domain.events import PlacedEvent, TurnState
 from assistant.domain.messages import Message
 from assistant.domain.sessions import SessionPage
 from assistant.domain.summaries import Summary
@@ -57,16 +57,17 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class TurnRecord:
-    """A turn as it stands, with those of its events that are kept.
+    """A turn as it stands.
 
     Attributes:
         message_id: of the message that it answers.
+        events: of the turn, from its start on, or its last restart; once it has ended, without deltas and progress.
         cursor: after the last event of its session; what comes later is not in ``events``.
     """
 
     turn_id: str
     message_id: str
-    status: Literal["queued", "running"] | TurnStatus
+    status: TurnState
     events: tuple[PlacedEvent, ...]
     cursor: Cursor
 

@@ -8,12 +8,13 @@ import hashlib
 import secrets
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from redis.asyncio import Redis
 
 from assistant.clock import rfc3339
 from assistant.domain.errors import Conflict, InvalidRequest, LimitReached, NotFound
-from assistant.domain.events import Event, MessageCreated, SessionUpdated, TurnQueued, read_event
+from assistant.domain.events import Event, MessageCreated, SessionUpdated, TurnQueued, TurnState, read_event
 from assistant.domain.messages import Message
 from assistant.domain.sessions import SessionInfo, SessionPage, first_words
 from assistant.domain.summaries import Summary
@@ -64,6 +65,7 @@ class RedisConversations(ConversationStore):
         self._reading = asyncio.Semaphore(MOST_READS)
         self._submit, self._cancel, self._summarise = map(Script.named, ("submit", "cancel", "summarise"))
         self._touch, self._rename, self._delete = map(Script.named, ("touch", "rename", "delete"))
+        self._turn = Script.named("turn")
 
     async def create(self, owner: str) -> tuple[str, Cursor]:
         session_id = f"s_{secrets.token_urlsafe(18)}"
@@ -235,20 +237,16 @@ class RedisConversations(ConversationStore):
         return Record(session_id, title or "", datetime.fromisoformat(created), events)
 
     async def turn(self, owner: str, session_id: str, turn_id: str) -> TurnRecord:
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hmget(keys.meta(session_id), ["owner", "epoch", "seq"])
-            pipe.hmget(keys.turn(session_id, turn_id), ["status", "message"])
-            pipe.xrange(keys.events(session_id))
-            pipe.xrange(keys.live(session_id))
-            (kept_owner, epoch, seq), (status, message_id), lasting, live = await pipe.execute()
-        if kept_owner != owner:
-            raise SESSION_NOT_FOUND
-        if status is None:
-            raise TURN_NOT_FOUND
-        log = _merge(entries(lasting), entries(live), limit=None)
-        mine = (read_event(entry.json) for entry in log if f'"{turn_id}"' in entry.json)
-        events = tuple(placed for placed in mine if _turn_of(placed.event) == turn_id)
-        return TurnRecord(turn_id, message_id, status, events, Cursor(epoch, int(seq)))
+        names = [part(session_id) for part in (keys.meta, keys.events, keys.live)]
+        async with self._reading:
+            answer = await self._turn.run(self._redis, [*names, keys.turn(session_id, turn_id)], [owner])
+        if len(answer) == 1:
+            raise TURN_NOT_FOUND if answer == ["no_turn"] else SESSION_NOT_FOUND
+        _, status, message_id, epoch, seq, *log = answer
+        placed = (read_event(json) for json in log if f'"{turn_id}"' in json)
+        mine = [one for one in placed if _turn_of(one.event) == turn_id]
+        events = tuple(sorted(mine, key=lambda one: one.place.seq))
+        return TurnRecord(turn_id, message_id, cast("TurnState", status), events, Cursor(epoch, int(seq)))
 
     async def summary(self, session_id: str) -> Summary | None:
         kept = await self._redis.hget(keys.meta(session_id), "summary")
@@ -309,7 +307,7 @@ def _turn_of(event: Event) -> str | None:
     return event.message.turn_id if isinstance(event, MessageCreated) else getattr(event, "turn_id", None)
 
 
-def _merge(lasting: Entries, live: Entries, limit: int | None) -> list[LogEntry]:
+def _merge(lasting: Entries, live: Entries, limit: int) -> list[LogEntry]:
     """Two streams of one count into one list in order, up to where both are known."""
     known = [_seq(part[-1]) for part in (lasting, live) if len(part) == limit]
     merged = sorted((LogEntry(_seq(entry), entry[1]["e"]) for entry in (*lasting, *live)), key=lambda entry: entry.seq)

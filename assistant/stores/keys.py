@@ -13,7 +13,8 @@ va:{c:ID}:idem           hash    client message id -> body hash, turn id, messag
 va:{c:ID}:pending        list    turns that wait for the active one
 va:{c:ID}:named          set     ids of messages and of answers, also of those that are on their way
 va:{c:ID}:turn:TURN      hash    status, fence (claims), attempts (those that were not given back),
-                                 options, message, cancel
+                                 options, message, cancel; first, last: the numbers of its start (the last
+                                 that was a restart) and of its end
 va:{o:OWNER}:sessions    zset    conversations with a message, by the time of the last (microseconds)
 va:{o:OWNER}:image:ID    hash    a picture of this owner
 va:{o:OWNER}:used:ID     set     sessions that use a picture

@@ -39,7 +39,7 @@ from assistant.stores import keys
 from assistant.stores import memories as memories_module
 from assistant.stores.bells import Bells
 from assistant.stores.blob_sweep import sweep
-from assistant.stores.connection import connect, entries, open_client
+from assistant.stores.connection import Script, connect, entries, open_client
 from assistant.stores.forgotten import KEPT_SECONDS
 from assistant.stores.queue import RedisQueue
 from tests import servers
@@ -359,23 +359,81 @@ async def test_a_turn_is_read_as_it_stands(stores: Stores) -> None:
     first = await stores.conversations.submit(OWNER, session, submission())
     second = await stores.conversations.submit(OWNER, session, submission(key="c-2"))
     waits = await stores.conversations.turn(OWNER, session, second.turn_id)
-    assert (waits.status, waits.message_id) == ("queued", second.message_id)
+    assert (waits.status, waits.message_id, waits.events) == ("queued", second.message_id, ())
     claim = await claimed(stores)
     await stores.queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text="x")])
     runs = await stores.conversations.turn(OWNER, session, first.turn_id)
     assert runs.status == "running"
-    assert [type(placed.event) for placed in runs.events] == [MessageCreated, TurnStarted, TurnDelta]
+    assert [type(placed.event) for placed in runs.events] == [TurnStarted, TurnDelta]
     assert runs.cursor == await stores.conversations.head(OWNER, session)
     assert runs.cursor.epoch == start.epoch
     assert runs.events[-1].place.seq == runs.cursor.seq
     await stores.queue.finish(claim, reply(claim, "x"), "completed")
     ended = await stores.conversations.turn(OWNER, session, first.turn_id)
     assert ended.status == "completed"
-    assert isinstance(ended.events[-1].event, TurnFinished)
+    assert [type(placed.event) for placed in ended.events] == [TurnStarted, MessageCreated, TurnFinished]
     for owner, turn_id, code in (("eve", first.turn_id, "session"), (OWNER, "t_none", "turn")):
         with pytest.raises(NotFound) as caught:
             await stores.conversations.turn(owner, session, turn_id)
         assert caught.value.code == f"{code}_not_found"
+
+
+async def test_reading_a_turn_costs_what_the_turn_has_however_long_its_conversation(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came: list[int] = []
+    run = Script.run
+
+    async def counted(script: Script, client: Redis, names: list[str], arguments: list[str | int]) -> list[str]:
+        answer = await run(script, client, names, arguments)
+        came.append(len(answer))
+        return answer
+
+    async def read(turn_id: str) -> list[str]:
+        came.clear()
+        turn = await stores.conversations.turn(OWNER, session, turn_id)
+        return [placed.event.type for placed in turn.events]
+
+    session, _ = await stores.conversations.create(OWNER)
+    turns = []
+    for number in range(12):
+        turns.append((await stores.conversations.submit(OWNER, session, submission(key=f"c-{number}"))).turn_id)
+        claim = await claimed(stores)
+        for word in ["one", "two", "three"]:
+            await stores.queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text=word)])
+        await stores.queue.finish(claim, reply(claim, "one two three"), "completed")
+    running = (await stores.conversations.submit(OWNER, session, submission(key="c-running"))).turn_id
+    claim = await claimed(stores)
+    await stores.queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text="half")])
+    monkeypatch.setattr(Script, "run", counted)
+    for turn_id in (turns[0], turns[6], turns[-1]):
+        assert await read(turn_id) == ["turn.started", "message.created", "turn.finished"]
+        assert came == [8]
+    assert await read(running) == ["turn.started", "turn.delta"]
+    assert came == [7]
+    await stores.queue.release(claim)
+    assert await read(running) == ["turn.started", "turn.delta"]
+    claim = await claimed(stores)
+    await stores.queue.append(claim, [TurnDelta(turn_id=claim.turn_id, text=" more")])
+    assert await read(running) == ["turn.started", "turn.delta", "turn.started", "turn.delta"]
+
+
+async def test_a_turn_that_began_again_is_read_from_there(stores: Stores, url: str) -> None:
+    session, _ = await stores.conversations.create(OWNER)
+    turn_id = (await stores.conversations.submit(OWNER, session, submission())).turn_id
+    await stores.queue.append(await claimed(stores), [TurnDelta(turn_id=turn_id, text="void")])
+    client = await open_client(url)
+    await client.hset(keys.turn(session, turn_id), "run", "another server")
+    async with _impatient(url) as queue:
+        claim = None
+        while claim is None:
+            claim = await queue.claim("w2", ENGINE, 0.1)
+        await queue.append(claim, [TurnDelta(turn_id=turn_id, text="anew")])
+    events = [placed.event for placed in (await stores.conversations.turn(OWNER, session, turn_id)).events]
+    assert [event.type for event in events] == ["turn.started", "turn.delta"]
+    assert isinstance(events[0], TurnStarted)
+    assert events[0].restart
+    await client.aclose()
 
 
 async def test_a_bell_rings_for_each_change(stores: Stores) -> None:

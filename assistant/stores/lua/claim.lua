@@ -35,4 +35,5 @@ redis.call('HSET', meta, 'unclaimed', '')
 local message_id, owner, options = unpack(redis.call('HMGET', turn, 'message', 'owner', 'options'))
 local known = string.format('{"attempt":%d,"restart":%s,"message_id":"%s",', fence, tostring(restart), message_id)
 log.append(events, known .. started:sub(2))
+if fence == 1 or restart then redis.call('HSET', turn, 'first', redis.call('HGET', meta, 'seq')) end
 return {'claimed', fence, failures, owner, options, message_id}

@@ -8,7 +8,7 @@ if not holds(turn, fence) then return {'lost'} end
 
 local log = open_log(meta, session_id, at, bell)
 for i = 7, #ARGV do log.append(events, ARGV[i]) end
-redis.call('HSET', turn, 'status', status)
+redis.call('HSET', turn, 'status', status, 'last', redis.call('HGET', meta, 'seq'))
 local following = begin_next(meta, pending)
 for _, name in ipairs({meta, events, turn}) do redis.call('EXPIRE', name, ttl) end
 return {'ok', following}
