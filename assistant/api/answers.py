@@ -93,10 +93,15 @@ class LimitsDetail(Answer):
 
 
 class HealthDetail(Answer):
-    """Whether requests can be served."""
+    """Whether requests can be served.
+
+    Attributes:
+        workers: how many there are to answer; while there is none, turns are accepted and wait.
+    """
 
     status: Literal["ok", "unavailable"]
     problem: str | None = None
+    workers: int | None = None
 
 
 class VersionDetail(Answer):

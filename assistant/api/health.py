@@ -18,7 +18,10 @@ async def live(services: Services, asked: Asked) -> Response:
 async def ready(services: Services, asked: Asked) -> Response:
     """Whether requests can be served."""
     problem = await services.health.problem()
-    detail = HealthDetail(status="ok" if problem is None else "unavailable", problem=problem)
+    if problem is None:
+        detail = HealthDetail(status="ok", workers=await services.health.workers())
+    else:
+        detail = HealthDetail(status="unavailable", problem=problem)
     return told(detail, 200 if problem is None else 503)
 
 

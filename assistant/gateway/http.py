@@ -136,7 +136,12 @@ class HttpRequests:
 
     async def _healthz(self, caller: Caller, request: Request) -> Response:
         problem = await self._health.problem()
-        body = {"status": "ok" if problem is None else "unavailable", "server": SERVER, "problem": problem}
+        body = {
+            "status": "ok" if problem is None else "unavailable",
+            "server": SERVER,
+            "problem": problem,
+            "workers": await self._health.workers() if problem is None else None,
+        }
         return respond(
             200 if problem is None else 503,
             "OK" if problem is None else "Service Unavailable",

@@ -1,4 +1,4 @@
-"""What else the service needs of the world: the time, and whether what it stands on is there."""
+"""What else the service needs of the world: the time, and whether what it stands on and who works for it is there."""
 
 from datetime import datetime
 from typing import Protocol
@@ -16,3 +16,6 @@ class Health(Protocol):
 
     async def problem(self) -> str | None:
         """What is wrong, in a few words, or None."""
+
+    async def workers(self) -> int | None:
+        """How many workers there are; None where that cannot be told."""

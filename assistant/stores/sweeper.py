@@ -1,4 +1,4 @@
-"""The sweeper: queues turns again whose job is gone, whatever became of it.
+"""The sweeper: queues turns again whose job is gone, whatever became of it, and forgets workers that are.
 
 It walks over all conversations, because only they know what was promised: the stream of jobs may have been lost with
 the server that held it, or a gateway may have died between a conversation and the stream. One worker walks at a time;
@@ -16,6 +16,7 @@ from redis.asyncio import Redis, RedisCluster
 from assistant.domain.errors import trace
 from assistant.stores import keys
 from assistant.stores.jobs import Jobs
+from assistant.stores.workers import Workers
 
 log = logging.getLogger(__name__)
 REST_SECONDS = 5.0
@@ -34,6 +35,7 @@ class Sweeper:
     def __init__(self, client: Redis) -> None:
         self._redis: Redis | RedisCluster = client
         self._jobs = Jobs(client)
+        self._workers = Workers(client)
 
     async def run(self) -> None:
         """Walk for ever, in turn with the sweepers of other workers."""
@@ -41,6 +43,7 @@ class Sweeper:
             try:
                 if await self._redis.set(keys.SWEEPER, "", nx=True, px=int(TURN_SECONDS * 1000)):
                     await self.sweep()
+                    await self._workers.forget_gone()
                     await self._redis.pexpire(keys.SWEEPER, int(REST_SECONDS * 1000))
             except Exception as error:  # Redis is away, and will be back: a sweeper outlives it
                 log.warning("conversations were not swept: %s", trace(error))

@@ -560,6 +560,9 @@ class FakeHealth(Health):
     async def problem(self) -> str | None:
         return self.says
 
+    async def workers(self) -> int | None:
+        return 2
+
 
 def claim(**changes: Any) -> Claim:
     fields: dict[str, Any] = {

@@ -448,7 +448,7 @@ async def test_stopping_ends_streams_at_once(stores: Stores) -> None:
 async def test_health_and_version_ask_for_nobody(house: House) -> None:
     async with house.client_with(None) as nobody:
         assert (await nobody.ask("GET", "/health/live")).json == {"status": "ok"}
-        assert (await nobody.ask("GET", "/health/ready")).json["status"] == "ok"
+        assert (await nobody.ask("GET", "/health/ready")).json == {"status": "ok", "workers": 0}
         assert (await nobody.ask("GET", "/version")).json["protocol"] == 1
 
 

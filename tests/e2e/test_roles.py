@@ -103,7 +103,7 @@ async def test_the_composed_api_answers_in_the_same_conversation(
     assert "/health/ready" in " ".join(services["api"]["healthcheck"]["test"])
     async with asyncio.timeout(30), aiohttp.ClientSession(f"http://127.0.0.1:{api.port}") as client:
         async with client.get("/health/ready") as answer:
-            assert answer.status == 200
+            assert (answer.status, await answer.json()) == (200, {"status": "ok", "workers": 1})
         async with client.post("/v1/sessions") as answer:
             session_id = (await answer.json())["session_id"]
         said = {"client_message_id": "c-1", "text": "hello"}

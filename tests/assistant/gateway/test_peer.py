@@ -573,7 +573,8 @@ async def test_an_upload_may_begin_again_when_the_store_is_back(gateway: Gateway
 
 
 async def test_health(gateway: Gateway) -> None:
-    assert (await gateway.get("/healthz", "Host: anything"))[0] == 200
+    status, body = await gateway.get("/healthz", "Host: anything")
+    assert (status, '"workers": 2' in body) == (200, True)
     gateway.health.says = "Redis does not answer"
     status, body = await gateway.get("/healthz")
     assert (status, "Redis does not answer" in body) == (503, True)
