@@ -54,6 +54,18 @@ class Jobs:
             pipe.xdel(keys.JOBS, job_id)
             await pipe.execute()
 
+    async def give_back(self, job_id: str, session_id: str, turn_id: str) -> None:
+        """Offer a job again, before those that wait: as one abandoned just now, for which workers look first.
+
+        Another, behind all, wakes a worker that waits for new ones; it is one too many for whoever comes to it later.
+        """
+        try:
+            await self._redis.xclaim(keys.JOBS, keys.GROUP, keys.GIVEN_BACK, 0, [job_id], idle=self._idle, justid=True)
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):  # the stream was lost, and this job with it
+                raise
+        await self.put(session_id, turn_id)
+
     async def turns(self) -> set[str]:
         """All turns that have a job, waiting or running."""
         found: set[str] = set()

@@ -37,6 +37,8 @@ va:blob:SHA              string  bytes of a picture, where roles are split over 
 
 JOBS = "va:{q}:jobs"
 GROUP = "workers"
+GIVEN_BACK = "given back"
+"""In place of a worker: has the jobs that workers gave back."""
 API_KEYS = "va:{k}:keys"
 REVOKED = "va:{k}:bell"
 """Channel that rings when a key is revoked."""

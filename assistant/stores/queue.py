@@ -144,7 +144,7 @@ class RedisQueue(TurnQueue):
     async def release(self, claim: Claim, *, cut_off: bool = False) -> None:
         names = [keys.live(claim.session_id), self._turn(claim)]
         _unless_lost(await self._release.run(self._redis, names, [claim.fence, int(cut_off)]))
-        await self._jobs.settle(claim.job_id, claim.session_id, claim.turn_id)
+        await self._jobs.give_back(claim.job_id, claim.session_id, claim.turn_id)
 
     @asynccontextmanager
     async def watch_cancel(self, claim: Claim) -> AsyncIterator[Bell]:

@@ -63,7 +63,8 @@ class Workers:
             if "no such key" not in str(error) and "NOGROUP" not in str(error):
                 raise
             return 0  # none was ever
-        return sum(worker["idle"] < ALIVE_SECONDS * 1000 for worker in known)
+        here = {worker["name"] for worker in known if worker["idle"] < ALIVE_SECONDS * 1000}
+        return len(here - {keys.GIVEN_BACK})
 
     async def forget_gone(self) -> None:
         """Forget those that went without a word: started again, each has another name. Raises as ``count``."""

@@ -32,7 +32,8 @@ from tests import servers
 ENGINE = EngineInfo("test", "test-1", context_tokens=100, default_max_tokens=10, slots=1)
 OWNER = "anonymous"
 LEASE = 600.0
-IDLE = 0.01
+WAIT, IDLE = 0.01, 0.05
+"""Seconds. Jobs that are held are looked at again after ``IDLE``: were it as short as a look, others had none."""
 Result = TypeVar("Result")
 
 
@@ -157,7 +158,7 @@ class Store(RuleBasedStateMachine):
 
     async def _claimed(self, tries: int) -> Claim | None:
         for _ in range(tries):
-            if (claim := await self.queue.claim("w", ENGINE, IDLE)) is not None:
+            if (claim := await self.queue.claim("w", ENGINE, WAIT)) is not None:
                 return claim
         return None
 
