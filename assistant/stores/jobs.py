@@ -14,7 +14,8 @@ from assistant.stores.connection import BLOCK_SECONDS, entries
 
 Job = tuple[str, str, str]
 """Its id, the session and the turn."""
-_PAGE = 1000
+_PAGE = 250
+"""Jobs that are read at once: the worker's tokens wait for a millisecond then."""
 
 
 class Jobs:
@@ -66,14 +67,17 @@ class Jobs:
                 raise
         await self.put(session_id, turn_id)
 
-    async def turns(self) -> set[str]:
-        """All turns that have a job, waiting or running."""
+    async def turns(self, after: str = "-") -> tuple[set[str], str]:
+        """Turns that have a job, waiting or running, and from where the next look goes on.
+
+        Args:
+            after: what a look before said; otherwise they are all.
+        """
         found: set[str] = set()
-        after = "-"
         while page := entries(await self._redis.xrange(keys.JOBS, min=after, count=_PAGE)):
             found.update(fields["t"] for _, fields in page)
             after = f"({page[-1][0]}"
-        return found
+        return found, after
 
     async def _next(self, worker: str, wait: float) -> Job | None:
         block = int(min(wait, BLOCK_SECONDS) * 1000)

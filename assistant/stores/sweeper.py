@@ -52,14 +52,16 @@ class Sweeper:
     async def sweep(self) -> int:
         """Walk once; how many turns were queued again.
 
-        A turn that ends, or is submitted, meanwhile may be queued once too often, which does no harm.
+        A turn that ends, or is submitted, meanwhile may be queued once too often, which does no harm. What is lost
+        meanwhile, the next walk finds.
         """
-        known = await self._jobs.turns()
+        known, last = await self._jobs.turns()
         again = 0
         start = time.monotonic()
         async for active in self._pages():
             if active.keys() - known:
-                known = await self._jobs.turns()
+                new, last = await self._jobs.turns(last)
+                known |= new
             for turn_id in active.keys() - known:
                 await self._jobs.put(active[turn_id], turn_id)
                 again += 1

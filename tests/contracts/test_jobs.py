@@ -139,6 +139,36 @@ async def test_a_lost_stream_of_jobs_is_made_again(stores: Stores, queue: RedisQ
     assert done not in await jobs(client)
 
 
+async def test_a_turn_that_comes_while_conversations_are_walked_over_is_not_queued_again(
+    stores: Stores, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active, came = Sweeper._active, list[str]()
+
+    async def with_another(sweeper: Sweeper, names: list[str]) -> dict[str, str]:
+        session, [turn] = await session_with(stores, "c-1")
+        came.append(turn)
+        return await active(sweeper, names) | {turn: session}
+
+    for _ in range(2):
+        await session_with(stores, "c-1")
+    monkeypatch.setattr(Sweeper, "_active", with_another)
+    assert await stores.sweeper.sweep() == 0
+    assert came
+    assert len(await jobs(client)) == 2 + len(came)
+
+
+async def test_jobs_are_read_from_where_they_were_read_to(client: Redis) -> None:
+    known = Jobs(client)
+    assert await known.turns() == (set(), "-")
+    for number in range(600):
+        await known.put("s_1", f"t_{number}")
+    found, last = await known.turns()
+    assert len(found) == 600
+    assert await known.turns(last) == (set(), last)
+    await known.put("s_1", "t_new")
+    assert (await known.turns(last))[0] == {"t_new"}
+
+
 async def test_a_sweeper_runs_by_itself(stores: Stores, queue: RedisQueue, client: Redis) -> None:
     _, [turn] = await session_with(stores, "c-1")
     await client.delete(keys.JOBS)
