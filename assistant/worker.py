@@ -38,11 +38,22 @@ async def answering(
         AssistantError: there is no Redis, or no such model.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
+    _push_nobody()
     async with open_stores(url, pictures) as stores:
         engine = await asyncio.to_thread(make_engine, settings, say, settings.data / "features")
         async with running_worker(engine, stores) as task:
             keep_what_is_loaded()
             yield f"{engine.info.name} {engine.info.model}", task
+
+
+def _push_nobody() -> None:
+    """Wake up without taking a core from who is at work there: a worker computes, a gateway hands its words on.
+
+    SCHED_BATCH of sched(7), for this thread and those that it makes.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(PermissionError):  # a sandbox may forbid it
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def main() -> None:

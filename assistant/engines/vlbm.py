@@ -44,7 +44,7 @@ _CAUTIONS = {
     "translate": "The packaged model translates free text badly; check every word, or use a larger model.",
     "summarise": "The packaged model is small: its summaries may leave out or bend facts.",
 }
-NICENESS = 5
+NICENESS = 10
 _FAILED = "The model failed on this message; try again or shorten it."
 _NOT_SEEN = "only the newest message's pictures are looked at"
 

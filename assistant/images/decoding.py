@@ -6,6 +6,7 @@ the bound of memory; there the bound of pixels, checked by the header, has to do
 
 import contextlib
 import json
+import os
 import resource
 import struct
 import sys
@@ -17,6 +18,8 @@ from assistant.images import intake
 from assistant.images.intake import ImageLimits
 
 PROGRAM = "assistant.images.decoding"
+NICENESS = 5
+"""A picture may wait for the gateway, and the model for a picture."""
 REQUEST = struct.Struct(">QQQQ")
 """Length of the picture that follows; bytes, pixels and side of ``ImageLimits``."""
 REPLY = struct.Struct(">QQ")
@@ -38,6 +41,7 @@ class Bounds:
 def main() -> None:
     """Serve until standard input ends."""
     bounds = Bounds(**json.loads(sys.argv[1]))
+    os.nice(NICENESS)
     intake.load_decoders()
     _lower(resource.RLIMIT_AS, bounds.memory)
     _lower(resource.RLIMIT_CORE, 0)

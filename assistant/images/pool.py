@@ -96,7 +96,9 @@ class DecoderPool:
                 stdout=PIPE,
                 stderr=DEVNULL,  # libraries write there what they like
                 env={**known, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-                start_new_session=True,  # Ctrl-C is for the gateway, which ends what it started
+                # Ctrl-C is for the gateway, which ends what it started. It stays in the gateway's session, or its nice
+                # would not be weighed against that: sched(7), "The autogroup feature".
+                process_group=0,
             )
         except OSError as error:
             raise Unavailable("unavailable", "Pictures cannot be read now. Try again.", retry_after=1.0) from error
