@@ -22,9 +22,7 @@ SOON = 10.0
 async def test_an_answer_outlives_its_worker_and_its_socket_does(start: Start) -> None:
     server = start(*SLOWLY)
     async with asyncio.timeout(60), Raw(server.socket_url) as client:
-        session = (await client.command("session.open"))["session_id"]
-        await client.command("turn.submit", session_id=session, client_message_id="c-1", text="a long story")
-        await client.until("turn.delta")
+        await _asked(client)
         before = server.worker
         before.kill()
         finished = await client.until("turn.finished")  # on the same socket, when the lease is over
@@ -41,13 +39,18 @@ async def test_a_worker_ends_with_a_parent_that_is_killed(start: Start) -> None:
     """In the middle of an answer, and though Redis goes at the same moment."""
     server = start(*SLOWLY)
     async with asyncio.timeout(60), Raw(server.socket_url) as client:
-        session = (await client.command("session.open"))["session_id"]
-        await client.command("turn.submit", session_id=session, client_message_id="c-1", text="a long story")
-        await client.until("turn.delta")
+        await _asked(client)
         worker, redis = server.worker, server.redis
         server.process.kill()
         await asyncio.to_thread(worker.wait, SOON)
         await asyncio.to_thread(redis.wait, SOON)
+
+
+async def _asked(client: Raw) -> None:
+    """Have it in the middle of an answer."""
+    session = (await client.command("session.open"))["session_id"]
+    await client.command("turn.submit", session_id=session, client_message_id="c-1", text="a long story")
+    await client.until("turn.delta")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
