@@ -36,9 +36,6 @@ from assistant.stores.connection import Entries, Script, entries, reporting
 from assistant.stores.jobs import Jobs
 
 MOST_WAITING_TURNS = 4
-MOST_READS = 2
-"""Of logs, under way at the same time. Each may be long, and the deltas of others go between them; more would not be
-faster, for one server carries them out and one loop takes them in."""
 SLACK_SECONDS = 86400
 """A conversation outlives its last message by its answer; its place in the list, by this."""
 SESSION_NOT_FOUND = NotFound("session_not_found", "There is no such conversation. Open a new one.")
@@ -62,7 +59,9 @@ class RedisConversations(ConversationStore):
         self._jobs = Jobs(client)
         self._clock = clock
         self._ttl = ttl_seconds
-        self._reading = asyncio.Semaphore(MOST_READS)
+        self._reading = asyncio.Lock()
+        """Held while a log is read, which may be long: the deltas of others go between one and the next. More at a time
+        would not be faster, for one server carries them out and one loop takes them in."""
         self._submit, self._cancel, self._summarise = map(Script.named, ("submit", "cancel", "summarise"))
         self._touch, self._rename, self._delete = map(Script.named, ("touch", "rename", "delete"))
         self._turn = Script.named("turn")
