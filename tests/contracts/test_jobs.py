@@ -1,7 +1,7 @@
 """Turns are run whatever dies between a conversation and the stream of jobs: on Valkey, Redis and Redis Cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -29,20 +29,6 @@ from tests import servers
 ENGINE = EngineInfo("test", "test-1", context_tokens=100, default_max_tokens=10, slots=1)
 OWNER = "anonymous"
 LEASE = 0.15
-
-
-@pytest.fixture(scope="module", params=servers.KINDS)
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with servers.running(tmp_path_factory.mktemp(request.param), request.param) as url:
-        yield url
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    opened = await open_client(url)
-    await opened.flushall()
-    yield opened
-    await opened.aclose()
 
 
 @pytest.fixture

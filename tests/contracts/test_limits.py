@@ -1,7 +1,7 @@
 """The contract of the limits: on the private Redis, on Debian's and on a cluster, with real time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
@@ -14,9 +14,7 @@ from assistant.domain.limits import Allowance, Allowances, Resource
 from assistant.ports.limits import Turn
 from assistant.stores import keys
 from assistant.stores.bells import Bells
-from assistant.stores.connection import open_client
 from assistant.stores.limits import RedisLimits
-from tests import servers
 
 ME = "me"
 SLOW = 1e6
@@ -35,19 +33,11 @@ class House:
         return cast("dict[str, str]", await self.redis.hgetall(keys.limits(ME)))
 
 
-@pytest.fixture(scope="module", params=servers.KINDS)
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with servers.running(tmp_path_factory.mktemp(request.param), request.param) as url:
-        yield url
-
-
 @pytest.fixture
-async def house(url: str) -> AsyncIterator[House]:
-    house = House(await open_client(url))
-    await house.redis.flushall()
+async def house(client: Redis) -> AsyncIterator[House]:
+    house = House(client)
     yield house
     await house.bells.close()
-    await house.redis.aclose()
 
 
 def allowed(**most: int) -> Allowances:

@@ -1,7 +1,7 @@
 """The contract of the stores (conversations, turns, pictures, memories): on Valkey, Redis and Redis Cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,17 +42,10 @@ from assistant.stores.blob_sweep import sweep
 from assistant.stores.connection import Script, connect, entries, open_client
 from assistant.stores.forgotten import KEPT_SECONDS
 from assistant.stores.queue import RedisQueue
-from tests import servers
 from tests.assistant.fakes import FakeEngine, until
 
 ENGINE = EngineInfo("test", "test-1", context_tokens=100, default_max_tokens=10, slots=1)
 OWNER = "anonymous"
-
-
-@pytest.fixture(scope="module", params=servers.KINDS)
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with servers.running(tmp_path_factory.mktemp(request.param), request.param) as url:
-        yield url
 
 
 @pytest.fixture(params=["folder", "redis"])

@@ -1,33 +1,17 @@
 """How many workers there are: on Valkey, Redis and Redis Cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.asyncio import Redis
 
 from assistant.stores import keys
 from assistant.stores import workers as workers_module
-from assistant.stores.connection import open_client
 from assistant.stores.health import RedisHealth
 from assistant.stores.jobs import Jobs
 from assistant.stores.workers import Workers
 from tests import servers
 from tests.assistant.fakes import until
-
-
-@pytest.fixture(scope="module", params=servers.KINDS)
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with servers.running(tmp_path_factory.mktemp(request.param), request.param) as url:
-        yield url
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncIterator[Redis]:
-    opened = await open_client(url)
-    await opened.flushall()
-    yield opened
-    await opened.aclose()
 
 
 async def names(client: Redis) -> set[str]:
