@@ -115,6 +115,20 @@ async def test_stop_keeps_the_text_so_far(page: Page, model_server: Server) -> N
     await expect(answer).to_have_attribute("data-status", "cancelled", timeout=20_000)
 
 
+async def test_what_is_sent_before_the_connection_stands_goes_when_it_does(page: Page, start_session: Start) -> None:
+    server = await asyncio.to_thread(start_session, "serve", "--engine", "scripted", "--scripted-delay-ms", "1")
+    held = asyncio.get_running_loop().create_future()
+    await page.route_web_socket("**/v1/ws", lambda route: held.set_result(route))
+    await page.goto(server.url)
+    await page.get_by_test_id("composer").fill("hello")
+    await page.get_by_test_id("composer").press("Enter")
+    await expect(page.get_by_text("Sends when connected.")).to_be_visible()
+    (await held).connect_to_server()
+    await expect(page.get_by_test_id("message-assistant")).to_have_attribute("data-status", "completed", timeout=20_000)
+    await expect(page.get_by_test_id("message-user")).to_have_count(1)
+    await expect(page.get_by_test_id("composer")).to_have_value("")
+
+
 async def test_a_bad_file_is_told_beside_it(page: Page, model_server: Server, tmp_path: Path) -> None:
     await page.goto(model_server.url)
     bad = tmp_path / "words.jpg"

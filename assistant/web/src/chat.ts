@@ -29,7 +29,7 @@ export interface Snapshot {
   /** Of the next message, and of the one that is edited. */
   attachments: Attachment[];
   editing: Editing | null;
-  /** Submit as soon as the pictures are up. */
+  /** Submit as soon as a conversation is open and the pictures are up. */
   sendWhenReady: boolean;
   stopping: boolean;
   notice: string | null;
@@ -78,7 +78,8 @@ export class Chat {
       onOpened: (sessionId, cursor, replaced) => {
         remember("session", sessionId);
         this.dispatch({ type: "opened", sessionId, cursor });
-        if (replaced) this.notify("That conversation is no longer on the server. This is a new one.");
+        if (replaced) this.replaced();
+        else this.sendIfReady();
       },
       onEvent: (event) => this.received(event),
       onDeleted: () => this.deleted(),
@@ -119,14 +120,17 @@ export class Chat {
     return runningTurn(this.snapshot.conversation) !== null || unanswered(this.snapshot.conversation) !== null;
   }
 
-  /** Send the text with the attached pictures, in the place of an edited message; waits for uploads. True when it left the composer. */
+  /**
+   * Send the text with the attached pictures, in the place of an edited message. True when it left the composer; until a
+   * conversation is open and the pictures are up it waits there.
+   */
   send(text: string): boolean {
     const { conversation, editing } = this.snapshot;
     const attachments = atHand(this.snapshot);
     this.draft = text;
-    if (this.busy || conversation.sessionId === null) return false;
+    if (this.busy) return false;
     if ((text.trim() === "" && attachments.length === 0) || attachments.some((a) => a.state === "error")) return false;
-    if (attachments.some((a) => a.state === "uploading")) {
+    if (conversation.sessionId === null || attachments.some((a) => a.state === "uploading")) {
       this.update({ sendWhenReady: true });
       return false;
     }
@@ -222,6 +226,12 @@ export class Chat {
     this.connection.switchSession(sessionId);
   }
 
+  /** What waits to be sent was not meant for the new one. */
+  private replaced(): void {
+    this.update({ sendWhenReady: false });
+    this.notify("That conversation is no longer on the server. This is a new one.");
+  }
+
   private deleted(): void {
     this.newConversation();
     this.notify("That conversation was deleted. This is a new one.");
@@ -272,12 +282,12 @@ export class Chat {
     this.sendIfReady();
   }
 
-  /** The composer's text changed: a send that waits for pictures no longer holds. */
+  /** The composer's text changed: a send that waits no longer holds. */
   edited(): void {
     if (this.snapshot.sendWhenReady) this.update({ sendWhenReady: false });
   }
 
-  /** Called when a send that waited for pictures went out. */
+  /** Called when a send that waited went out. */
   onSent: () => void = () => {};
 
   /** Where a picture of the conversation is, and its name when it was picked on this page. */

@@ -271,8 +271,8 @@ export class Connection {
     this.sessionId = ack.session_id;
     this.attempt = 0;
     this.setStatus({ state: "ready" });
+    for (const item of [...this.outbox]) this.transmit(item.build(), item); // Before the page adds to it.
     this.options.onOpened(ack.session_id, ack.cursor, replaced);
-    for (const item of [...this.outbox]) this.transmit(item.build(), item);
     for (const resolve of this.readyWaiters) resolve();
     this.readyWaiters.clear();
     this.pingTimer = setInterval(() => this.ping(Math.min(PONG_MS, 0.8 * this.heartbeatMs)), this.heartbeatMs);

@@ -88,7 +88,6 @@ describe("teaching", () => {
 describe("sending", () => {
   it("leaves the composer once, and is busy until the turn ends", async () => {
     const { chat, socket, entries } = load();
-    expect(chat.send("too early")).toBe(false);
     socket().welcome();
     expect(chat.send("  ")).toBe(false);
     expect(chat.send(" hi ")).toBe(true);
@@ -101,6 +100,18 @@ describe("sending", () => {
     expect(chat.busy).toBe(false);
     expect(entries()).toHaveLength(2);
     expect(chat.snapshot.announcement).toBe("Answer: ");
+  });
+
+  it("waits for the conversation to be open, and then goes by itself, once", () => {
+    const { chat, socket } = load();
+    let cleared = 0;
+    chat.onSent = () => cleared++;
+    expect(chat.send("early")).toBe(false);
+    expect(chat.snapshot.sendWhenReady).toBe(true);
+    socket().welcome();
+    expect(cleared).toBe(1);
+    const submits = socket().sent.filter(({ type }) => type === "turn.submit");
+    expect(submits).toMatchObject([{ session_id: "s_1", text: "early" }]);
   });
 
   it("waits for pictures, and then goes by itself", async () => {
@@ -346,14 +357,17 @@ describe("conversations", () => {
     expect(localStorage.getItem("assistant.session")).toBe('"s_2"');
   });
 
-  it("says so when the old one is gone", () => {
+  it("says so when the old one is gone, and sends nothing that was written for it", () => {
     localStorage.setItem("assistant.session", '"s_old"');
     const { chat, socket } = load();
+    chat.send("early");
     socket().say({ type: "hello", protocol: 1, heartbeat_seconds: 15, limits: {} });
     socket().ack("auth");
     socket().refuse("session.open", "session_not_found");
     socket().ack("session.open", { session_id: "s_1", cursor: { epoch: "e1", seq: 0 } });
     expect(chat.snapshot.notice).toMatch(/no longer on the server/);
+    expect(chat.snapshot.sendWhenReady).toBe(false);
+    expect(socket().sent.map(({ type }) => type)).not.toContain("turn.submit");
   });
 
   it("does not read out answers of a replayed log", () => {

@@ -99,7 +99,7 @@ export function Composer({ ref, chat, snapshot, draft, onDraft, onFiles }: Props
       )}
       <AttachmentList attachments={attachments} onRemove={(key) => (chat.detach(key), textarea.current?.focus())} />
       {failed && <p className="composer-note warn">Remove the picture that could not be sent, then send the message.</p>}
-      {sendWhenReady && <p className="composer-note">Sends when the pictures are up.</p>}
+      {sendWhenReady && <p className="composer-note">Sends when {conversation.sessionId === null ? "connected" : "the pictures are up"}.</p>}
       <div className="composer-row">
         <button type="button" className="icon-button" aria-label="Attach pictures" onClick={() => picker.current?.click()}>
           <PictureIcon />
@@ -142,7 +142,7 @@ export function Composer({ ref, chat, snapshot, draft, onDraft, onFiles }: Props
             className="send"
             data-testid="send"
             aria-label="Send"
-            disabled={empty || failed || sendWhenReady || conversation.sessionId === null}
+            disabled={empty || failed || sendWhenReady}
           >
             <SendIcon />
           </button>
