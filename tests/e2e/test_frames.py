@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def server(start_session: Start) -> Server:
-    return start_session("serve", "--engine", "scripted", "--scripted-delay-ms", "10")
+    return start_session("serve", "--engine", "scripted", "--scripted-delay-ms", "40")
 
 
 async def upload(client: Raw) -> str:

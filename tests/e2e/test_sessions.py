@@ -18,13 +18,8 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture(scope="module")
-def server(start_session: Start, data: Path) -> Server:
-    return start_session("serve", "--engine", "scripted", "--scripted-delay-ms", "20", "--data", str(data))
+def server(start_session: Start) -> Server:
+    return start_session("serve", "--engine", "scripted", "--scripted-delay-ms", "20")
 
 
 async def test_a_conversation_is_listed_renamed_and_taken_along(server: Server) -> None:
@@ -58,11 +53,13 @@ async def test_many_conversations_are_listed_page_by_page(server: Server) -> Non
         assert listed[:55] == begun[::-1]
 
 
-async def test_deletion_ends_it_everywhere_at_once(server: Server, data: Path) -> None:
+async def test_deletion_ends_it_everywhere_at_once(start: Start, tmp_path: Path) -> None:
+    slowly = ("serve", "--engine", "scripted", "--scripted-delay-ms", "200")
+    server = await asyncio.to_thread(start, *slowly, "--data", str(tmp_path))
     async with Client(server.socket_url) as client, Client(server.socket_url) as other:
-        before = {path for path in (data / "pictures").rglob("*") if path.is_file()}
+        before = {path for path in (tmp_path / "pictures").rglob("*") if path.is_file()}
         picture = await client.upload(pictures.jpeg(size=(61, 47)))
-        assert {path for path in (data / "pictures").rglob("*") if path.is_file()} > before
+        assert {path for path in (tmp_path / "pictures").rglob("*") if path.is_file()} > before
         session = await client.open()
         there = await other.open(session.session_id)
         asking = asyncio.ensure_future(session.answer("tell me a long story", images=[picture]))
@@ -71,7 +68,7 @@ async def test_deletion_ends_it_everywhere_at_once(server: Server, data: Path) -
             await other.delete(session.session_id)
             with pytest.raises(ClientError, match="deleted"):
                 await asking
-        assert {path for path in (data / "pictures").rglob("*") if path.is_file()} == before
+        assert {path for path in (tmp_path / "pictures").rglob("*") if path.is_file()} == before
         assert session.session_id not in [info.session_id async for info in client.sessions()]
         for attempt in (client.open(session.session_id), client.export(session.session_id), session.answer("more")):
             with pytest.raises(ServerRefused) as refused:
