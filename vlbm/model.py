@@ -12,7 +12,7 @@ Shapes: b batch, v views, t text tokens, d model width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import vlbm._torchvision  # noqa: F401 (must run before transformers)
@@ -26,8 +26,10 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from vlbm.config import VLBMConfig
 from vlbm.encoders import Seen
 from vlbm.encoders.stages import open_stages
+from vlbm.evidence.aliases import called, unaliased
 from vlbm.evidence.asked import question_in
 from vlbm.evidence.neighbours import Lent
+from vlbm.evidence.paint import PAINT, paint_of
 from vlbm.evidence.regions import RegionFinder, cut
 from vlbm.evidence.runs import joined, lay_out
 from vlbm.evidence.table import EvidenceTable
@@ -198,14 +200,18 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
         clear = found.scores > 0
         if not bool(clear.any()):
             spec = self.config.encoder_spec
-            none = Sighted(
-                found.boxes[0, :0], found.scores[0, :0], grid.new_zeros(0, spec.style), grid.new_zeros(0, spec.classes)
-            )
-            return [none] * len(grid)
-        seen = self.encoder(cut(pixels, found.boxes[clear], clear.nonzero()[:, 0]))
+            none = [grid.new_zeros(0, width) for width in (spec.style, spec.classes, PAINT)]
+            return [Sighted(found.boxes[0, :0], found.scores[0, :0], *none)] * len(grid)
+        cuts = cut(pixels, found.boxes[clear], clear.nonzero()[:, 0])
+        seen = self.encoder(cuts)
         counts = clear.sum(dim=1).tolist()
-        columns = (found.boxes[clear], found.scores[clear], seen.style, seen.logits)
+        columns = (found.boxes[clear], found.scores[clear], seen.style, seen.logits, self._paint(cuts))
         return [Sighted(*row) for row in zip(*(column.split(counts) for column in columns), strict=True)]
+
+    def _paint(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Shares of colours in cut-out squares, normalised as for the encoder [r,3,h,h] -> [r,PAINT]."""
+        mean, std = (pixels.new_tensor(each)[:, None, None] for each in (self.config.image_mean, self.config.image_std))
+        return paint_of(pixels * std + mean)
 
     def _see_rows(
         self, pixel_values: torch.Tensor, pictures: torch.Tensor | None, languages: torch.Tensor | None
@@ -221,11 +227,13 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             visual: what was seen of b pictures, or of fewer that are each asked about as often.
             question: token ids of what is asked, padded with -1 [b,q]; None: nothing.
         """
-        asked = None
+        evidence, asked = unaliased(visual.evidence), None
         if question is not None:
             if len(question) != len(visual.grid):
                 visual = visual.repeat(len(question) // len(visual.grid))
-            asked = self.evidence.asked(visual.evidence, question)
+            evidence = called(visual.evidence, question, self.evidence.same)
+            asked = self.evidence.asked(evidence, question)
+        visual = replace(visual, evidence=evidence)
         memory = self.memory(visual, self.get_input_embeddings().weight, self.embedding_mean, asked)
         return [layer.prepare(memory) for layer in self.fusions]  # type: ignore[operator]
 

@@ -18,6 +18,7 @@ from vlbm.engine import Engine, GenerationRequest, Message, PictureRef, Token
 from vlbm.engine.seen import Key
 from vlbm.errors import MemoryUnusable, PictureError
 from vlbm.evidence.neighbours import Lent
+from vlbm.evidence.paint import PAINT
 from vlbm.evidence.runs import CAPTION
 from vlbm.evidence.table import EvidenceTable
 from vlbm.evidence.things import Sighted
@@ -137,7 +138,9 @@ def test_regions_are_looked_up_in_it_too() -> None:
     table = EvidenceTable(config, classes=1000, width=config.encoder_spec.style)
     style = torch.zeros(1, config.encoder_spec.style)
     style[0, 3] = 1
-    sighted = Sighted(torch.tensor([[0, 0, 0.5, 0.5]]), torch.tensor([0.9]), style, torch.zeros(1, 1000))
+    sighted = Sighted(
+        torch.tensor([[0, 0, 0.5, 0.5]]), torch.tensor([0.9]), style, torch.zeros(1, 1000), torch.zeros(1, PAINT)
+    )
     lent = table.memory.taught(style, torch.tensor([[[7, 8]], [[17, -1]]]))
     assert table.things is not None
     [found] = table.things.things(sighted, table, 1, lent=lent)

@@ -15,9 +15,11 @@ from vlbm.data.compose import SIZE
 from vlbm.data.scenes import Placed, Scene, Thing, compose_scene
 from vlbm.evidence.marks import NUMBERS, WORDS
 from vlbm.evidence.marks import Thing as Seen
+from vlbm.evidence.paint import PAINT, paint_of
 from vlbm.evidence.regions import LEAST, RegionFinder, cut
 from vlbm.evidence.runs import (
     ABOVE,
+    ALIAS,
     BELOW,
     BIGGER,
     CAPTION,
@@ -32,7 +34,7 @@ from vlbm.evidence.runs import (
     THING,
 )
 from vlbm.evidence.things import Sighted
-from vlbm.evidence.trust import ClassTrust
+from vlbm.evidence.trust import ClassTrust, evened
 from vlbm.recipes import regions as recipe
 from vlbm.recipes.trust import fit_trust
 
@@ -204,7 +206,7 @@ def test_regions_that_look_alike_are_one_thing(tiny_table: Any, table: Any) -> N
     style = torch.zeros(3, width)
     style[0, 0], style[1, 0], style[2, 1] = 1, 1, 1
     boxes = torch.tensor([[0, 0, 0.2, 0.2], [0.5, 0, 0.7, 0.2], [0.5, 0.5, 0.9, 0.9]])
-    sighted = Sighted(boxes, torch.tensor([0.9, 0.8, 0.7]), style, torch.zeros(3, 1000))
+    sighted = Sighted(boxes, torch.tensor([0.9, 0.8, 0.7]), style, torch.zeros(3, 1000), torch.zeros(3, PAINT))
     found = table.things(sighted, tiny_table, 1)
     assert [(one.first, one.name, len(one.boxes)) for one in found] == [((50, 7), (60, 17), 2), ((50, 8), (50, 8), 1)]
     assert found[0].confidence == pytest.approx(0.9, abs=0.05)
@@ -216,12 +218,59 @@ def test_regions_that_look_alike_are_one_thing(tiny_table: Any, table: Any) -> N
     assert evidence.mask.all()
 
 
+def test_a_thing_has_other_likely_names_but_no_common_words() -> None:
+    table = small_table(evidence_groups=3)
+    table.group_of_class.copy_(torch.arange(1000) % 3)
+    table.group_tokens[0] = torch.tensor([[1, 11], [1, 12], [1, 13]])
+    logits = torch.full((1, 1000), -20.0)
+    logits[0, :3] = torch.tensor([0.0, -0.5, -0.8])
+    style = torch.zeros(1, table.memory.mean.numel())
+    sighted = Sighted(torch.tensor([[0, 0, 1, 1.0]]), torch.tensor([0.5]), style, logits, torch.zeros(1, PAINT))
+    (found,) = table.things.things(sighted, table, 0)
+    assert found.name == (1, 11)
+    assert [token for token, _ in found.aliases] == [12, 13]
+    assert [sure / found.confidence for _, sure in found.aliases] == pytest.approx([math.exp(-0.5), math.exp(-0.8)])
+    logits[0, 2] = -2
+    table.things.common[3] = 12
+    (found,) = table.things.things(sighted, table, 0)
+    assert found.aliases == ()
+    _, evidence = table.things.laid([[found]], torch.tensor([0]))
+    assert not (evidence.kind == ALIAS).any()
+
+
 def test_matched_regions_are_those_that_share_most_of_a_box() -> None:
     scene = Scene(Image.new("RGB", (1, 1)), (Placed("cat", "red", (0, 0, 0.5, 0.5), 0.2),), "single")
     boxes = torch.tensor([[0.5, 0.5, 1, 1], [0, 0, 0.45, 0.5]])
-    found = recipe.Cuts(torch.tensor([0, 2]), boxes, torch.ones(2), torch.zeros(2, 3), torch.zeros(2, 4))
+    columns = (torch.zeros(2, width) for width in (3, 4, PAINT))
+    found = recipe.Cuts(torch.tensor([0, 2]), boxes, torch.ones(2), *columns)
     assert recipe.matched(found, [scene]) == [(1, 0, 0)]
-    assert [len(part) for part in found.of(0)] == [2, 2, 2, 2]
+    assert [len(part) for part in found.of(0)] == [2] * len(Sighted._fields)
+
+
+def test_paint_tells_what_is_in_the_middle_from_what_is_around() -> None:
+    regions = torch.ones(2, 3, 60, 60)
+    regions[0, :, 14:46, 14:46] = torch.tensor([0.9, 0.1, 0.1])[:, None, None]
+    middle, around, edge = paint_of(regions).view(2, 3, -1).unbind(1)
+    red, white = COLOURS.index("red") + 1, COLOURS.index("white") + 1
+    assert middle[0].argmax() == red
+    assert middle[0, red] == 1
+    assert 0 < around[0, red] < 1
+    assert edge[:, white].tolist() == [1, 1]
+    assert middle[1, white] == 1
+    assert paint_of(regions[:0]).shape == (0, PAINT)
+
+
+def test_colours_are_learnt_from_paint_where_the_style_says_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    colours = [COLOURS[number] for number in torch.randint(len(COLOURS), (300,), generator=generator).tolist()]
+    paint = torch.rand(300, PAINT, generator=generator) / 4
+    paint[torch.arange(300), [COLOURS.index(colour) for colour in colours]] += 0.5
+    style = torch.randn(300, 8, generator=generator)
+    mean, scale = torch.zeros(8), torch.ones(8)
+    fitted = recipe.fit_colours(style, paint, colours, mean=mean, scale=scale, tell=lambda *_: None)
+    seen = torch.cat([evened(style, mean, scale), paint], dim=1)
+    told = (seen @ fitted["weight"].T + fitted["bias"]).argmax(dim=1).tolist()
+    assert sum(COLOURS[number] == colour for number, colour in zip(told, colours, strict=True)) > 285
 
 
 def test_trust_tells_drawings_from_photos() -> None:
@@ -273,7 +322,8 @@ def test_a_thing_is_called_by_a_name_however_sure_its_kind_is() -> None:
     unsure = torch.zeros(1, 1000)
     unsure[0, 1] = 1.0
     assert told(table, unsure)[KIND] == [7]
-    sighted = Sighted(torch.tensor([[0, 0, 1, 1.0]]), torch.ones(1), torch.zeros(1, table.memory.mean.numel()), unsure)
+    style = torch.zeros(1, table.memory.mean.numel())
+    sighted = Sighted(torch.tensor([[0, 0, 1, 1.0]]), torch.ones(1), style, unsure, torch.zeros(1, PAINT))
     (found,) = table.things.things(sighted, table, 0)
     assert found.first == (2,)
     assert found.confidence < 0.5

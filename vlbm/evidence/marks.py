@@ -19,11 +19,27 @@ from torch.nn.utils.rnn import pad_sequence
 from vlbm.data import english
 from vlbm.data.colours import COLOURS
 from vlbm.data.scene_questions import SIDES
-from vlbm.evidence.runs import ABOVE, BELOW, BIGGER, COLOUR, LEFT, NUMBER, PLACE, RIGHT, THING, Evidence, Runs, ranked
+from vlbm.evidence.runs import (
+    ABOVE,
+    ALIAS,
+    BELOW,
+    BIGGER,
+    COLOUR,
+    LEFT,
+    NUMBER,
+    PLACE,
+    RIGHT,
+    THING,
+    Evidence,
+    Runs,
+    ranked,
+)
 
 NUMBERS = english.NUMBERS[1:7]
 WORDS = (*COLOURS, *SIDES, *NUMBERS)
 ARTICLES = ("a", "an", "the", "some", "two", "three")
+# Words that are in questions about anything: no thing is asked for by them.
+COMMON = (*WORDS, "picture", "photo", "image", "up", "down")
 # A thing is bigger where its box has so many times another's area.
 MUCH = 1.5
 CLEAR = 0.1
@@ -39,6 +55,7 @@ class Thing:
         confidence: that it is one, and is named right.
         boxes: where it is, the surest first.
         colour: number of its colour, and how likely that is.
+        aliases: the last tokens of other names that it may have in the first language, and how likely each is.
     """
 
     name: tuple[int, ...]
@@ -46,6 +63,7 @@ class Thing:
     confidence: float
     boxes: tuple[tuple[float, ...], ...]
     colour: tuple[int, float]
+    aliases: tuple[tuple[int, float], ...] = ()
 
     def and_also(self, other: Thing) -> Thing:
         """The same thing in more places."""
@@ -84,6 +102,7 @@ def marks_of(things: Sequence[Thing], words: Mapping[str, int], articles: Sequen
     """
     found = list[Mark]()
     for rank, thing in enumerate(things):
+        found += [Mark(token, thing.name[-1], ALIAS, rank, sure) for token, sure in thing.aliases]
         said = [(COLOURS[thing.colour[0]], COLOUR, thing.colour[1])]
         said += [(place, PLACE, 1.0) for place in _places(thing)]
         said += [(NUMBERS[min(len(thing.boxes), len(NUMBERS)) - 1], NUMBER, 1.0)]

@@ -18,6 +18,7 @@ from torch.nn.functional import pad
 GROUP, FINE, CAPTION, KIND = range(4)
 THING, COLOUR, PLACE, NUMBER, LEFT, RIGHT, ABOVE, BELOW, BIGGER = range(4, 13)
 WHOLE, ALL = 4, 13  # how many kinds there are of whole pictures, and with those of things
+ALIAS = ALL  # another name that a thing may have: its token, after the last one of the name that it goes by
 NAMES = (GROUP, FINE, CAPTION, THING)
 START = -1
 
@@ -50,7 +51,7 @@ class Evidence:
 
     def beside(self, other: Evidence) -> Evidence:
         """This evidence and other evidence of the same pictures, as one."""
-        return _compact(
+        return compact(
             Evidence(
                 **{f.name: torch.cat([getattr(self, f.name), getattr(other, f.name)], dim=1) for f in fields(self)}
             )
@@ -106,7 +107,7 @@ def lay_out(found: Runs) -> Evidence:
     def flat(value: torch.Tensor) -> torch.Tensor:
         return value.unsqueeze(2).expand(b, r, length + 1).reshape(b, -1)
 
-    return _compact(
+    return compact(
         Evidence(
             tokens=tokens.clamp_min(0).reshape(b, -1),
             previous=previous.reshape(b, -1),
@@ -119,7 +120,7 @@ def lay_out(found: Runs) -> Evidence:
     )
 
 
-def _compact(evidence: Evidence) -> Evidence:
+def compact(evidence: Evidence) -> Evidence:
     """Used slots first, and no more slots than the fullest picture needs: padding would cost in every fused layer."""
     order = (~evidence.mask).to(torch.uint8).argsort(dim=1, stable=True)
     most = int(evidence.mask.sum(dim=1).max()) if evidence.mask.numel() else 0

@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from vlbm.data.colours import COLOURS
-from vlbm.evidence.marks import ARTICLES, WORDS, Thing, marks_of, runs_of, slots_of
+from vlbm.evidence.marks import ARTICLES, COMMON, WORDS, Thing, marks_of, runs_of, slots_of
+from vlbm.evidence.paint import PAINT
 from vlbm.evidence.regions import RegionFinder
 from vlbm.evidence.runs import KIND, Evidence, Runs
 from vlbm.evidence.trust import evened
@@ -29,15 +30,18 @@ if TYPE_CHECKING:
 
 # Regions whose directions in the memory's space are this alike show the same.
 ALIKE = 0.6
+# Other names that a thing may be asked for by: so many, and so likely beside the likeliest.
+ALIASES, WORTH_A_NAME = 4, 0.3
 
 
 class Sighted(NamedTuple):
-    """One picture's regions: boxes [r,4], scores [r], styles [r,s], class logits [r,c]."""
+    """One picture's regions: boxes [r,4], scores [r], styles [r,s], class logits [r,c], shares of colours [r,PAINT]."""
 
     boxes: torch.Tensor
     scores: torch.Tensor
     style: torch.Tensor
     logits: torch.Tensor
+    paint: torch.Tensor
 
 
 class LookUp(Protocol):
@@ -62,12 +66,14 @@ class ThingTable(nn.Module):
 
     Attributes:
         finder: of regions.
-        colour_weight, colour_bias: linear classifier of a region's colour by its evened style [colours,s], [colours].
-        words, articles: token id of each of WORDS and of ARTICLES; -1 where there is none.
+        colour_weight, colour_bias: linear classifier of a region's colour by its evened style and its paint
+            [colours,s+PAINT], [colours].
+        words, articles, common: token id of each of WORDS, of ARTICLES and of COMMON; -1 where there is none.
     """
 
     words: torch.Tensor
     articles: torch.Tensor
+    common: torch.Tensor
     colour_weight: torch.Tensor
     colour_bias: torch.Tensor
 
@@ -75,10 +81,11 @@ class ThingTable(nn.Module):
         super().__init__()
         self.most = config.evidence_regions
         self.finder = RegionFinder(config.encoder_spec.width, config.encoder_spec.cells)
-        self.register_buffer("colour_weight", torch.zeros(len(COLOURS), style))
+        self.register_buffer("colour_weight", torch.zeros(len(COLOURS), style + PAINT))
         self.register_buffer("colour_bias", torch.zeros(len(COLOURS)))
         self.register_buffer("words", torch.full((len(WORDS),), -1, dtype=torch.int32))
         self.register_buffer("articles", torch.full((len(ARTICLES),), -1, dtype=torch.int32))
+        self.register_buffer("common", torch.full((len(COMMON),), -1, dtype=torch.int32))
 
     def describe(
         self,
@@ -132,26 +139,28 @@ class ThingTable(nn.Module):
         if not len(sighted.scores):
             return []
         kin = self._kin(table.memory.direction(sighted.style))
-        style, logits = (torch.stack([value[k].mean(dim=0) for k in kin]) for value in (sighted.style, sighted.logits))
-        sure, colours = self._colours(style, table).max(dim=1)
+        style, logits, paint = (torch.stack([value[k].mean(dim=0) for k in kin]) for value in sighted[2:])
+        sure, colours = self._colours(style, paint, table).max(dim=1)
         found = dict[tuple[int, ...], Thing]()
-        for place, (first, name, chance) in enumerate(self._named(style, logits, table, language, exclude, lent)):
-            members = kin[place]
+        for place, (first, name, chance, more) in enumerate(self._named(style, logits, table, language, exclude, lent)):
+            members, there = kin[place], float(sighted.scores[kin[place][0]])
             thing = Thing(
                 name=name,
                 first=first,
-                confidence=chance * float(sighted.scores[members[0]]),
+                confidence=chance * there,
                 boxes=tuple(tuple(box) for box in sighted.boxes[members].tolist()),
                 colour=(int(colours[place]), float(sure[place])),
+                aliases=tuple((token, chance * there) for token, chance in more),
             )
             known = found.get(first)
             found[first] = thing if known is None else known.and_also(thing)
         return sorted((thing for thing in found.values() if thing.name), key=lambda thing: -thing.confidence)
 
-    def _colours(self, style: torch.Tensor, table: LookUp) -> torch.Tensor:
+    def _colours(self, style: torch.Tensor, paint: torch.Tensor, table: LookUp) -> torch.Tensor:
         """Probability of each colour of r things [r,colours]."""
         even = evened(style, table.memory.mean, table.memory.scale)
-        return (even @ self.colour_weight.to(style.dtype).T + self.colour_bias.to(style.dtype)).softmax(dim=1)
+        seen = torch.cat([even, paint.to(even.dtype)], dim=1)
+        return (seen @ self.colour_weight.to(seen.dtype).T + self.colour_bias.to(seen.dtype)).softmax(dim=1)
 
     def _named(
         self,
@@ -161,8 +170,8 @@ class ThingTable(nn.Module):
         language: int,
         exclude: torch.Tensor | None,
         lent: Lent | None,
-    ) -> list[tuple[tuple[int, ...], tuple[int, ...], float]]:
-        """Of each of r things the likeliest name, in the first language and in another, and its probability."""
+    ) -> list[tuple[tuple[int, ...], tuple[int, ...], float, list[tuple[int, float]]]]:
+        """Of each of r things the likeliest name, in the first language and in another, its probability, and others."""
         r = len(style)
         languages = torch.tensor([0] * r + [language] * r * (language != 0), device=style.device)
         times, many = len(languages) // r, len(languages)  # once in the first language itself
@@ -171,13 +180,16 @@ class ThingTable(nn.Module):
             logits.repeat(times, 1), style.repeat(times, 1), languages=languages, exclude=every, lent=lent
         )
         if not found.confidence.shape[1]:
-            return [((), (), 0.0)] * r
+            return [((), (), 0.0, [])] * r
         there = (found.tokens >= 0).any(dim=2) & (found.kind != KIND)  # a bare kind is asked for by nobody
-        chance, place = torch.where(there, found.confidence, -1.0)[-r:].max(dim=1)
+        chances = torch.where(there, found.confidence, -1.0)
+        chance, place = chances[-r:].max(dim=1)
         rows = torch.arange(r, device=style.device)
         first, spoken = (found.tokens[rows + start, place].tolist() for start in (0, many - r))
         words = [[tuple(token for token in name if token >= 0) for name in names] for names in (first, spoken)]
-        return list(zip(*words, chance.tolist(), strict=True))
+        common = set(self.common.tolist())
+        others = [_others(*row, common) for row in zip(found.tokens[:r].tolist(), chances[:r].tolist(), strict=True)]
+        return list(zip(*words, chance.tolist(), others, strict=True))
 
     def _kin(self, directions: torch.Tensor) -> list[list[int]]:
         """Numbers of regions that show the same, the surest first."""
@@ -190,3 +202,13 @@ class ThingTable(nn.Module):
             else:
                 first.append(number)
         return kin
+
+
+def _others(names: list[list[int]], chances: list[float], common: set[int]) -> list[tuple[int, float]]:
+    """The last tokens of names that are likely beside the likeliest, but for common ones, and how likely they are."""
+    likeliest = max(chances)
+    found = dict[int, float]()
+    for chance, name in sorted(zip(chances, names, strict=True), key=lambda one: -one[0]):
+        if chance > 0 and chance >= WORTH_A_NAME * likeliest:
+            found.setdefault([token for token in name if token >= 0][-1], chance)
+    return [(token, chance) for token, chance in list(found.items())[1:] if token not in common][:ALIASES]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from vlbm.data.english import head
-from vlbm.evidence.marks import ARTICLES, WORDS
+from vlbm.evidence.marks import ARTICLES, COMMON, WORDS
 from vlbm.evidence.names import to_tokens
 from vlbm.evidence.trust import evened
 from vlbm.recipes.align import align
@@ -63,6 +63,7 @@ def fill(model: Any, processor: Any, material: Material, kept: Path, tell: Tell)
     table.things.colour_bias.copy_(colours["bias"])
     table.things.words.copy_(to_tokens(list(WORDS), tokenizer, 1)[:, 0])
     table.things.articles.copy_(to_tokens(list(ARTICLES), tokenizer, 1)[:, 0])
+    table.things.common.copy_(to_tokens(list(COMMON), tokenizer, 1)[:, 0])
     concepts = [found[owner].concept for owner in owners]
     wide = deepcopy(table).cpu().float()  # or each look-up would widen what is kept in half precision
     return Reader(wide, tokenizer, things_shown, concepts, owners)
@@ -150,9 +151,10 @@ def _colours(model: Any, material: Material, tell: Tell) -> dict[str, torch.Tens
     scenes = material.scenes.all_facts()
     seen = [(row, scenes[number].placed[place].colour) for row, number, place in matched(material.scenes_cuts, scenes)]
     coloured = [(row, colour) for row, colour in seen if colour]
-    memory = model.evidence.memory
+    memory, rows = model.evidence.memory, [row for row, _ in coloured]
     return fit_colours(
-        material.scenes_cuts.style[[row for row, _ in coloured]],
+        material.scenes_cuts.style[rows],
+        material.scenes_cuts.paint[rows],
         [colour for _, colour in coloured],
         mean=memory.mean,
         scale=memory.scale,

@@ -40,7 +40,7 @@ NAME_TOKENS = 14
 # Regions of a picture that are looked at.
 REGIONS = 6
 # Of the steps before the training: what older steps have kept does not fit newer ones.
-VERSION = 3
+VERSION = 4
 HELD_OUT = 240  # examples that decide
 ANSWER_TOKENS = 20
 

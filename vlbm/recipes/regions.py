@@ -19,6 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from vlbm.data.colours import COLOURS
 from vlbm.data.scenes import Scene
+from vlbm.evidence.paint import PAINT
 from vlbm.evidence.regions import RegionFinder, overlap
 from vlbm.evidence.things import Sighted
 from vlbm.evidence.trust import evened
@@ -28,7 +29,10 @@ from vlbm.recipes.renderings import Draw, Progress, device_of, in_shards, square
 STEPS, BATCH, RATE = 900, 64, 2e-3
 # A found box is a thing's if it shares so much of their union.
 SAME = 0.5
-COLOUR_STEPS = 800
+COLOUR_STEPS = 1600
+# The few numbers of the paint are this much larger than the thousands of the style, or they would be learnt too slowly.
+# A colour that regions seldom have is not to weigh without bounds.
+PAINT_SCALE, LEAST_SPREAD = 5, 0.02
 
 
 def fit_finder(finder: RegionFinder, grid: torch.Tensor, scenes: Sequence[Scene], tell: Progress) -> None:
@@ -87,7 +91,7 @@ class Cuts:
 
     Attributes:
         first: where each picture's regions begin, and their number in all [x+1].
-        boxes, scores, style, logits: of each region [r,...], the last two in half precision.
+        boxes, scores, style, logits, paint: of each region [r,...], the last three in half precision.
     """
 
     first: torch.Tensor
@@ -95,6 +99,7 @@ class Cuts:
     scores: torch.Tensor
     style: torch.Tensor
     logits: torch.Tensor
+    paint: torch.Tensor
 
     def many(self, number: int) -> int:
         """How many regions a picture has."""
@@ -103,7 +108,8 @@ class Cuts:
     def of(self, number: int) -> Sighted:
         """The regions of a picture."""
         rows = slice(int(self.first[number]), int(self.first[number + 1]))
-        return Sighted(self.boxes[rows], self.scores[rows], self.style[rows].float(), self.logits[rows].float())
+        wide = (value[rows].float() for value in (self.style, self.logits, self.paint))
+        return Sighted(self.boxes[rows], self.scores[rows], *wide)
 
 
 @torch.inference_mode()
@@ -135,7 +141,7 @@ def cuts(
         return _cut(model, images, grid[list(numbers)], views)
 
     drawn = partial(squares, images, draw, workers)
-    joined = in_shards(folder, f"cuts {key}", len(grid), drawn, encode, tell)
+    joined = in_shards(folder, f"painted cuts {key}", len(grid), drawn, encode, tell)
     counts = joined.pop("counts")
     return Cuts(first=torch.cat([counts.new_zeros(1), counts.cumsum(0)]), **joined)
 
@@ -151,6 +157,7 @@ def _cut(model: Any, images: Any, grid: torch.Tensor, squares: Iterator[torch.Te
         "scores": torch.cat([one.scores for one in sighted]).cpu(),
         "style": torch.cat([one.style for one in sighted]).half().cpu(),
         "logits": torch.cat([one.logits.log_softmax(dim=-1) for one in sighted]).half().cpu(),
+        "paint": torch.cat([one.paint for one in sighted]).half().cpu(),
     }
 
 
@@ -167,24 +174,34 @@ def matched(found: Cuts, scenes: Sequence[Scene]) -> list[tuple[int, int, int]]:
 
 
 def fit_colours(
-    style: torch.Tensor, colours: Sequence[str], *, mean: torch.Tensor, scale: torch.Tensor, tell: Progress
+    style: torch.Tensor,
+    paint: torch.Tensor,
+    colours: Sequence[str],
+    *,
+    mean: torch.Tensor,
+    scale: torch.Tensor,
+    tell: Progress,
 ) -> dict[str, torch.Tensor]:
-    """A linear classifier of regions' colours: its weight [colours,s] and bias [colours].
+    """A linear classifier of regions' colours: its weight [colours,s+PAINT] and bias [colours].
 
     Args:
         style: of regions [r,s].
+        paint: of regions [r,PAINT].
         colours: of each, words of `COLOURS`.
         mean, scale: of each channel of the style.
         tell: is told steps done and in all.
     """
-    inputs = evened(style.float(), mean, scale)
+    usual, spread = paint.float().mean(dim=0), (paint.float().std(dim=0, correction=0) + LEAST_SPREAD) / PAINT_SCALE
+    inputs = torch.cat([evened(style.float(), mean, scale), (paint.float() - usual) / spread], dim=1)
     labels = torch.tensor([COLOURS.index(colour) for colour in colours])
     torch.manual_seed(0)
-    layer = torch.nn.Linear(style.shape[1], len(COLOURS))
+    layer = torch.nn.Linear(inputs.shape[1], len(COLOURS))
 
     def loss() -> torch.Tensor:
         drawn = torch.randint(len(inputs), (256,))
         return cross_entropy(layer(dropout(inputs[drawn], 0.3)), labels[drawn])
 
     descend(layer.parameters(), loss, steps=COLOUR_STEPS, rate=1e-3, decay=0.3, tell=tell)
-    return {name: value.detach() for name, value in layer.state_dict().items()}
+    weight, bias = layer.weight.detach(), layer.bias.detach()
+    weight[:, -PAINT:] /= spread  # of paint as it is
+    return {"weight": weight, "bias": bias - weight[:, -PAINT:] @ usual}

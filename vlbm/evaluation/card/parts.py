@@ -18,11 +18,11 @@ from vlbm.evaluation.card.section import Figure, Section, share
 from vlbm.evaluation.card.things import Thing
 from vlbm.evaluation.naming import Posed
 from vlbm.evaluation.photos import foreign_photos
-from vlbm.evidence.runs import ALL, CAPTION, FINE, GROUP, KIND, THING
+from vlbm.evidence.runs import ALIAS, CAPTION, FINE, GROUP, KIND, THING
 from vlbm.perception import Visual
 
 MOST = 100
-CLASSES, REGIONS = (GROUP, FINE, KIND), range(THING, ALL)
+CLASSES, REGIONS = (GROUP, FINE, KIND), range(THING, ALIAS + 1)
 
 
 def without(*kinds: int) -> Callable[[Visual], Visual]:
@@ -48,7 +48,7 @@ WAYS: dict[str, Callable[[Visual], Visual]] = {
     "names of classes alone": without(CAPTION, *REGIONS),
     "the visual memory alone": without(*CLASSES, *REGIONS),
     "regions alone": without(*CLASSES, CAPTION),
-    "the grid alone": without(*range(ALL)),
+    "the grid alone": without(*range(ALIAS + 1)),
 }
 
 
