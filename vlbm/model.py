@@ -227,8 +227,9 @@ class VLBMForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: i
             visual: what was seen of b pictures, or of fewer that are each asked about as often.
             question: token ids of what is asked, padded with -1 [b,q]; None: nothing.
         """
-        evidence, asked = unaliased(visual.evidence), None
-        if question is not None:
+        if question is None:
+            evidence, asked = unaliased(visual.evidence), None
+        else:
             if len(question) != len(visual.grid):
                 visual = visual.repeat(len(question) // len(visual.grid))
             evidence = called(visual.evidence, question, self.evidence.same)

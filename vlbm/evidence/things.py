@@ -44,6 +44,15 @@ class Sighted(NamedTuple):
     paint: torch.Tensor
 
 
+class Named(NamedTuple):
+    """The likeliest name of a region, in the first language and in another, its probability, and the other names."""
+
+    first: tuple[int, ...]
+    name: tuple[int, ...]
+    chance: float
+    others: tuple[tuple[int, float], ...]
+
+
 class LookUp(Protocol):
     """What names regions as it names whole pictures, such as `EvidenceTable`."""
 
@@ -142,18 +151,18 @@ class ThingTable(nn.Module):
         style, logits, paint = (torch.stack([value[k].mean(dim=0) for k in kin]) for value in sighted[2:])
         sure, colours = self._colours(style, paint, table).max(dim=1)
         found = dict[tuple[int, ...], Thing]()
-        for place, (first, name, chance, more) in enumerate(self._named(style, logits, table, language, exclude, lent)):
+        for place, named in enumerate(self._named(style, logits, table, language, exclude, lent)):
             members, there = kin[place], float(sighted.scores[kin[place][0]])
             thing = Thing(
-                name=name,
-                first=first,
-                confidence=chance * there,
+                name=named.name,
+                first=named.first,
+                confidence=named.chance * there,
                 boxes=tuple(tuple(box) for box in sighted.boxes[members].tolist()),
                 colour=(int(colours[place]), float(sure[place])),
-                aliases=tuple((token, chance * there) for token, chance in more),
+                aliases=tuple((token, chance * there) for token, chance in named.others),
             )
-            known = found.get(first)
-            found[first] = thing if known is None else known.and_also(thing)
+            known = found.get(named.first)
+            found[named.first] = thing if known is None else known.and_also(thing)
         return sorted((thing for thing in found.values() if thing.name), key=lambda thing: -thing.confidence)
 
     def _colours(self, style: torch.Tensor, paint: torch.Tensor, table: LookUp) -> torch.Tensor:
@@ -170,8 +179,8 @@ class ThingTable(nn.Module):
         language: int,
         exclude: torch.Tensor | None,
         lent: Lent | None,
-    ) -> list[tuple[tuple[int, ...], tuple[int, ...], float, list[tuple[int, float]]]]:
-        """Of each of r things the likeliest name, in the first language and in another, its probability, and others."""
+    ) -> list[Named]:
+        """What each of r things is called."""
         r = len(style)
         languages = torch.tensor([0] * r + [language] * r * (language != 0), device=style.device)
         times, many = len(languages) // r, len(languages)  # once in the first language itself
@@ -180,7 +189,7 @@ class ThingTable(nn.Module):
             logits.repeat(times, 1), style.repeat(times, 1), languages=languages, exclude=every, lent=lent
         )
         if not found.confidence.shape[1]:
-            return [((), (), 0.0, [])] * r
+            return [Named((), (), 0.0, ())] * r
         there = (found.tokens >= 0).any(dim=2) & (found.kind != KIND)  # a bare kind is asked for by nobody
         chances = torch.where(there, found.confidence, -1.0)
         chance, place = chances[-r:].max(dim=1)
@@ -189,7 +198,7 @@ class ThingTable(nn.Module):
         words = [[tuple(token for token in name if token >= 0) for name in names] for names in (first, spoken)]
         common = set(self.common.tolist())
         others = [_others(*row, common) for row in zip(found.tokens[:r].tolist(), chances[:r].tolist(), strict=True)]
-        return list(zip(*words, chance.tolist(), others, strict=True))
+        return [Named(*row) for row in zip(*words, chance.tolist(), others, strict=True)]
 
     def _kin(self, directions: torch.Tensor) -> list[list[int]]:
         """Numbers of regions that show the same, the surest first."""
@@ -204,11 +213,11 @@ class ThingTable(nn.Module):
         return kin
 
 
-def _others(names: list[list[int]], chances: list[float], common: set[int]) -> list[tuple[int, float]]:
+def _others(names: list[list[int]], chances: list[float], common: set[int]) -> tuple[tuple[int, float], ...]:
     """The last tokens of names that are likely beside the likeliest, but for common ones, and how likely they are."""
     likeliest = max(chances)
     found = dict[int, float]()
     for chance, name in sorted(zip(chances, names, strict=True), key=lambda one: -one[0]):
         if chance > 0 and chance >= WORTH_A_NAME * likeliest:
             found.setdefault([token for token in name if token >= 0][-1], chance)
-    return [(token, chance) for token, chance in list(found.items())[1:] if token not in common][:ALIASES]
+    return tuple((token, chance) for token, chance in list(found.items())[1:] if token not in common)[:ALIASES]
