@@ -9,8 +9,9 @@ import torch
 
 from tests.vlbm.conftest import drawn, picture_ref
 from vlbm.engine import End, Engine, GenerationRequest, Message, Token
+from vlbm.evidence.marks import Mark, slots_of
 from vlbm.evidence.names import to_tokens
-from vlbm.evidence.runs import CAPTION, COLOUR, GROUP, KIND, THING, Evidence, Runs, lay_out
+from vlbm.evidence.runs import ALIAS, CAPTION, COLOUR, GROUP, KIND, THING, Evidence, Runs, lay_out
 from vlbm.evidence.said import confidence
 
 SEEN = {
@@ -49,6 +50,14 @@ def test_an_answer_is_as_sure_as_the_surest_name_in_it(
     packaged: tuple[Any, Any], evidence: Evidence, answer: str, sure: float
 ) -> None:
     assert confidence(evidence, packaged[1].tokenizer, answer) == pytest.approx(sure)
+
+
+def test_another_name_of_a_thing_is_one_too(packaged: tuple[Any, Any], evidence: Evidence) -> None:
+    tokenizer = packaged[1].tokenizer
+    token, before = (to_tokens([word], tokenizer, 1)[0].tolist()[0] for word in ("laptop", "yarn"))
+    found = evidence.beside(slots_of([[Mark(token, before, ALIAS, 0, 0.2)]]))
+    assert confidence(found, tokenizer, "The laptop is red.") == pytest.approx(0.2)
+    assert confidence(found, tokenizer, "A ball of yarn.") == pytest.approx(0.6)
 
 
 def test_no_evidence_is_sure_of_nothing(packaged: tuple[Any, Any], evidence: Evidence) -> None:

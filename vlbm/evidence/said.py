@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vlbm.data.english import plural, without_article
-from vlbm.evidence.runs import KIND, NAMES, Evidence
+from vlbm.evidence.runs import ALIAS, KIND, NAMES, Evidence
 
 
 def confidence(evidence: Evidence, tokenizer: Any, answer: str) -> float:
@@ -27,15 +27,16 @@ def confidence(evidence: Evidence, tokenizer: Any, answer: str) -> float:
 
 
 def _names(evidence: Evidence, tokenizer: Any) -> Iterator[tuple[tuple[str, ...], float]]:
-    """The forms of each name, caption and kind, and how sure it is."""
+    """The forms of each name, other name of a thing, caption and kind, and how sure it is."""
     rows = (evidence.tokens[0], evidence.kind[0], evidence.ends[0], evidence.mask[0], evidence.confidence[0])
     tokens = list[int]()
     for token, kind, ends, there, sure in zip(*(row.tolist() for row in rows), strict=True):
-        if not there or kind not in (*NAMES, KIND):
+        if not there or kind not in (*NAMES, KIND, ALIAS):
             continue
         if not ends:
             tokens.append(token)
-            continue
+            if kind != ALIAS:  # which is one token, without an end
+                continue
         name = without_article(_plain(tokenizer.decode(tokens)))
         tokens.clear()
         if name:
