@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assistant.client import Client, ClientError, ServerRefused, Session
-from assistant.domain.events import TurnFinished, TurnStarted
+from assistant.domain.events import TurnDelta, TurnFinished, TurnStarted
 from assistant.domain.turns import answer_id
 from tests import pictures
 from tests.assistant.fakes import until
@@ -61,13 +61,13 @@ async def test_deletion_ends_it_everywhere_at_once(start: Start, tmp_path: Path)
         picture = await client.upload(pictures.jpeg(size=(61, 47)))
         assert {path for path in (tmp_path / "pictures").rglob("*") if path.is_file()} > before
         session = await client.open()
-        there = await other.open(session.session_id)
-        asking = asyncio.ensure_future(session.answer("tell me a long story", images=[picture]))
-        async with asyncio.timeout(10):
-            await until(lambda: bool(there.messages))
+        async with asyncio.timeout(20), contextlib.aclosing(session.ask("a long story", images=[picture])) as events:
+            async for event in events:
+                if isinstance(event, TurnDelta):  # its pictures were read
+                    break
             await other.delete(session.session_id)
             with pytest.raises(ClientError, match="deleted"):
-                await asking
+                _ = [event async for event in events]
         assert {path for path in (tmp_path / "pictures").rglob("*") if path.is_file()} == before
         assert session.session_id not in [info.session_id async for info in client.sessions()]
         for attempt in (client.open(session.session_id), client.export(session.session_id), session.answer("more")):
